@@ -1,0 +1,53 @@
+# The command, the examples, the tests.
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+
+file(GLOB OCTET_TOOL CONFIGURE_DEPENDS tools/*.c)
+if(OCTET_TOOL)
+  add_executable(octet_command ${OCTET_TOOL})
+  set_target_properties(octet_command PROPERTIES OUTPUT_NAME octet
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  target_compile_definitions(octet_command PRIVATE _GNU_SOURCE)
+  target_link_libraries(octet_command PRIVATE octet_flags octet_data octet PkgConfig::JANSSON)
+endif()
+
+if(OCTET_EXAMPLES)
+  file(GLOB OCTET_EXAMPLE_FILES CONFIGURE_DEPENDS examples/*.c)
+  foreach(file ${OCTET_EXAMPLE_FILES})
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(example_${name} ${file})
+    set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name}
+      RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+    target_compile_options(example_${name} PRIVATE -Wall -Wextra -Wconversion -Werror)
+    target_link_libraries(example_${name} PRIVATE octet ${MATH_LIBRARY})
+  endforeach()
+endif()
+
+# Tests reach internals, so they link the objects and not the library with its hidden symbols.
+if(OCTET_TESTS)
+  enable_testing()
+  pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+  add_library(octet_internal STATIC ${OCTET_OBJECTS} $<TARGET_OBJECTS:octet_onnx_proto>)
+  target_link_libraries(octet_internal PUBLIC PkgConfig::PROTOBUF_C PkgConfig::CPUINFO
+    ${PTHREADPOOL_LIBRARY} Threads::Threads ${MATH_LIBRARY})
+  target_include_directories(octet_internal PUBLIC ${PROJECT_SOURCE_DIR}/include
+    ${PROJECT_SOURCE_DIR}/src)
+  if(OCTET_DATA)
+    add_library(octet_data_internal STATIC ${OCTET_DATA})
+    target_link_libraries(octet_data_internal PRIVATE octet_flags PUBLIC octet_internal
+      JPEG::JPEG PNG::PNG ZLIB::ZLIB)
+  endif()
+  file(GLOB OCTET_TEST_FILES CONFIGURE_DEPENDS tests/test_*.c)
+  foreach(file ${OCTET_TEST_FILES})
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(${name} ${file})
+    target_link_libraries(${name} PRIVATE octet_flags octet_internal PkgConfig::CMOCKA)
+    if(TARGET octet_data_internal)
+      target_link_libraries(${name} PRIVATE octet_data_internal PkgConfig::JANSSON)
+    endif()
+    target_compile_definitions(${name} PRIVATE OCTET_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+      OCTET_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    # cmocka's headers and the size_t casts of test data are not worth the noise of -Wconversion
+    target_compile_options(${name} PRIVATE -Wno-conversion)
+    add_test(NAME ${name} COMMAND ${name})
+  endforeach()
+endif()

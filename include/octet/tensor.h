@@ -1,0 +1,100 @@
+/* Tensors: element types, shapes, quantization parameters, and arrays with them. */
+#ifndef OCTET_TENSOR_H
+#define OCTET_TENSOR_H
+
+#include "octet/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OCTET_MAX_RANK 8
+
+/* Element types, numbered as in ONNX's TensorProto.DataType. f16, bf16 and f64 exist in files
+ * and in Cast; the engine computes them in f32. Four-bit types are held one a byte. */
+typedef enum OctetDType {
+    OCTET_DTYPE_NONE = 0,
+    OCTET_F32 = 1,
+    OCTET_U8 = 2,
+    OCTET_S8 = 3,
+    OCTET_U16 = 4,
+    OCTET_S16 = 5,
+    OCTET_S32 = 6,
+    OCTET_S64 = 7,
+    OCTET_STRING = 8, /* recognized in files, never computed with */
+    OCTET_BOOL = 9,
+    OCTET_F16 = 10,
+    OCTET_F64 = 11,
+    OCTET_U32 = 12,
+    OCTET_U64 = 13,
+    OCTET_BF16 = 16,
+    OCTET_U4 = 21,
+    OCTET_S4 = 22
+} OctetDType;
+
+/* Bytes an element takes in memory; 0 for OCTET_DTYPE_NONE and strings. */
+OCTET_API size_t octet_dtype_size(OctetDType dtype);
+/* "f32", "u8" and so on, never NULL. */
+OCTET_API const char *octet_dtype_name(OctetDType dtype);
+/* Lowest and highest integer of an integer type, for quantization (s64 and u64 saturate). */
+OCTET_API void octet_dtype_range(OctetDType dtype, int64_t *minimum, int64_t *maximum);
+
+/* rank -1: nothing is known. A dimension below 0 is not a number: octet_graph_dim_name tells its
+ * name. Tensors that hold data have only dimensions of 0 and more. */
+typedef struct OctetShape {
+    int32_t rank;
+    int64_t dims[OCTET_MAX_RANK];
+} OctetShape;
+
+/* The number of elements; false if a dimension is unknown or the product overflows int64. */
+OCTET_API bool octet_shape_count(const OctetShape *shape, int64_t *count);
+OCTET_API bool octet_shape_equal(const OctetShape *a, const OctetShape *b);
+/* Writes "1x3x224x224" (or "scalar", "?") and returns its length, as snprintf does. */
+OCTET_API int octet_shape_format(const OctetShape *shape, char *buffer, size_t size);
+
+/* Quantization parameters: real = (stored - zero_point[c]) * scale[c].
+ * dtype OCTET_DTYPE_NONE means "not quantized". axis -1 and count 1: per tensor; else `count`
+ * parameters along `axis`. block_size > 0: one parameter a block of that many elements along
+ * axis, `count` then being the number of parameters in all (opset 21). */
+typedef struct OctetQParams {
+    OctetDType dtype;
+    int32_t axis;
+    int64_t block_size;
+    int64_t count;
+    float *scale;
+    int32_t *zero_point;
+} OctetQParams;
+
+/* An array. `data` is row-major and contiguous. A quantized tensor has dtype f32 in qparams' sense
+ * and holds integers of type qparams.dtype; its `dtype` is then that same integer type. */
+typedef struct OctetTensor {
+    OctetDType dtype;
+    OctetShape shape;
+    void *data;
+    size_t bytes;
+    OctetQParams qparams;
+    bool owns_data; /* data is freed with the tensor */
+} OctetTensor;
+
+/* Makes a zeroed tensor with its own data. Sizes are checked. Free with octet_tensor_free. */
+OCTET_API OctetStatus octet_tensor_create(OctetDType dtype, const OctetShape *shape,
+                                          OctetTensor **tensor, OctetDiagnostic *diagnostic);
+/* Makes a tensor over the caller's data, which must outlive it; bytes must match shape. */
+OCTET_API OctetStatus octet_tensor_wrap(OctetDType dtype, const OctetShape *shape, void *data,
+                                        size_t bytes, OctetTensor **tensor,
+                                        OctetDiagnostic *diagnostic);
+/* Copies data, shape and quantization parameters. */
+OCTET_API OctetStatus octet_tensor_copy(const OctetTensor *tensor, OctetTensor **copy,
+                                        OctetDiagnostic *diagnostic);
+/* Gives the tensor a copy of qparams (count scales and zero points). */
+OCTET_API OctetStatus octet_tensor_set_qparams(OctetTensor *tensor, const OctetQParams *qparams,
+                                               OctetDiagnostic *diagnostic);
+/* The tensor converted to `dtype` as ONNX's Cast converts (saturating for integers from float). */
+OCTET_API OctetStatus octet_tensor_cast(const OctetTensor *tensor, OctetDType dtype,
+                                        OctetTensor **cast, OctetDiagnostic *diagnostic);
+OCTET_API void octet_tensor_free(OctetTensor *tensor);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,141 @@
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static OctetReallocate custom_reallocate;
+static OctetRelease custom_release;
+static void *custom_user;
+
+void octet_set_allocator(OctetReallocate reallocate, OctetRelease release, void *user) {
+    bool both = reallocate != NULL && release != NULL;
+    custom_reallocate = both ? reallocate : NULL;
+    custom_release = both ? release : NULL;
+    custom_user = both ? user : NULL;
+}
+
+void *oct_realloc(void *pointer, size_t size) {
+    if (size == 0) {
+        size = 1;
+    }
+    if (size > PTRDIFF_MAX) {
+        return NULL;
+    }
+    return custom_reallocate ? custom_reallocate(pointer, size, custom_user)
+                             : realloc(pointer, size);
+}
+
+void *oct_alloc(size_t size) {
+    return oct_realloc(NULL, size);
+}
+
+void *oct_calloc(size_t count, size_t size) {
+    size_t bytes;
+    if (!oct_mul_size(count, size, &bytes) || bytes > PTRDIFF_MAX) {
+        return NULL;
+    }
+    if (!custom_reallocate) {
+        return calloc(bytes ? bytes : 1, 1);
+    }
+    void *pointer = oct_realloc(NULL, bytes);
+    if (pointer) {
+        memset(pointer, 0, bytes);
+    }
+    return pointer;
+}
+
+void oct_free(void *pointer) {
+    if (custom_release) {
+        custom_release(pointer, custom_user);
+    } else {
+        free(pointer);
+    }
+}
+
+char *oct_strdup(const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = oct_alloc(size);
+    if (copy) {
+        memcpy(copy, text, size);
+    }
+    return copy;
+}
+
+enum { ALIGNMENT = 64 };
+
+void *oct_aligned_alloc(size_t size) {
+    size_t bytes;
+    if (!oct_add_size(size, 2 * ALIGNMENT + sizeof(void *), &bytes)) {
+        return NULL;
+    }
+    char *base = oct_alloc(bytes);
+    if (!base) {
+        return NULL;
+    }
+    uintptr_t address = (uintptr_t)base + sizeof(void *) + ALIGNMENT - 1;
+    char *aligned = base + ((address & ~(uintptr_t)(ALIGNMENT - 1)) - (uintptr_t)base);
+    memcpy(aligned - sizeof(void *), &base, sizeof base);
+    memset(aligned + size, 0, ALIGNMENT);
+    return aligned;
+}
+
+void oct_aligned_free(void *pointer) {
+    if (pointer) {
+        void *base;
+        memcpy(&base, (char *)pointer - sizeof(void *), sizeof base);
+        oct_free(base);
+    }
+}
+
+bool oct_mul_size(size_t a, size_t b, size_t *product) {
+    size_t result;
+    if (__builtin_mul_overflow(a, b, &result)) {
+        return false;
+    }
+    *product = result;
+    return true;
+}
+
+bool oct_add_size(size_t a, size_t b, size_t *sum) {
+    size_t result;
+    if (__builtin_add_overflow(a, b, &result)) {
+        return false;
+    }
+    *sum = result;
+    return true;
+}
+
+bool oct_mul_i64(int64_t a, int64_t b, int64_t *product) {
+    int64_t result;
+    if (__builtin_mul_overflow(a, b, &result)) {
+        return false;
+    }
+    *product = result;
+    return true;
+}
+
+bool oct_grow(void *items_pointer, int32_t *capacity, int32_t needed, size_t element_size) {
+    if (needed <= *capacity) {
+        return true;
+    }
+    if (needed > INT32_MAX / 2) {
+        return false;
+    }
+    int32_t next = *capacity < 8 ? 8 : *capacity * 2;
+    if (next < needed) {
+        next = needed;
+    }
+    void *items;
+    memcpy(&items, items_pointer, sizeof items);
+    size_t bytes;
+    if (!oct_mul_size((size_t)next, element_size, &bytes)) {
+        return false;
+    }
+    void *grown = oct_realloc(items, bytes);
+    if (!grown) {
+        return false;
+    }
+    memcpy(items_pointer, &grown, sizeof grown);
+    *capacity = next;
+    return true;
+}

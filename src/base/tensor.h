@@ -1,0 +1,21 @@
+/* Sizes of tensors, and conversion between element types. */
+#ifndef OCT_BASE_TENSOR_H
+#define OCT_BASE_TENSOR_H
+
+#include "octet/tensor.h"
+
+/* The bytes that a tensor takes, checked: unknown dimensions, overflow and strings are errors. */
+OctetStatus oct_tensor_bytes(OctetDType dtype, const OctetShape *shape, size_t *bytes,
+                             OctetDiagnostic *diagnostic);
+
+/* Converts `count` elements as ONNX's Cast does: float to integer truncates toward zero and
+ * saturates (NaN gives 0), to bool is "not 0", integer to integer wraps. */
+OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const void *source,
+                        int64_t count, OctetDiagnostic *diagnostic);
+
+float oct_f16_to_f32(uint16_t bits);
+uint16_t oct_f32_to_f16(float value); /* round half to even */
+float oct_bf16_to_f32(uint16_t bits);
+uint16_t oct_f32_to_bf16(float value); /* round half to even */
+
+#endif
