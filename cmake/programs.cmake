@@ -36,18 +36,20 @@ if(OCTET_TESTS)
     target_link_libraries(octet_data_internal PRIVATE octet_flags PUBLIC octet_internal
       JPEG::JPEG PNG::PNG ZLIB::ZLIB)
   endif()
+  # cmocka's headers and the size_t casts of test data are not worth the noise of -Wconversion;
+  # a library's flags come after the target's own, so only another library can take one back
+  add_library(octet_test_flags INTERFACE)
+  target_compile_options(octet_test_flags INTERFACE -Wno-conversion)
   file(GLOB OCTET_TEST_FILES CONFIGURE_DEPENDS tests/test_*.c)
   foreach(file ${OCTET_TEST_FILES})
     get_filename_component(name ${file} NAME_WE)
     add_executable(${name} ${file})
-    target_link_libraries(${name} PRIVATE octet_flags octet_internal PkgConfig::CMOCKA)
+    target_link_libraries(${name} PRIVATE octet_flags octet_test_flags octet_internal PkgConfig::CMOCKA)
     if(TARGET octet_data_internal)
       target_link_libraries(${name} PRIVATE octet_data_internal PkgConfig::JANSSON)
     endif()
     target_compile_definitions(${name} PRIVATE OCTET_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
       OCTET_BINARY_DIR="${CMAKE_BINARY_DIR}")
-    # cmocka's headers and the size_t casts of test data are not worth the noise of -Wconversion
-    target_compile_options(${name} PRIVATE -Wno-conversion)
     add_test(NAME ${name} COMMAND ${name})
   endforeach()
 endif()
