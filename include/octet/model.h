@@ -1,0 +1,51 @@
+/* ONNX files. */
+#ifndef OCTET_MODEL_H
+#define OCTET_MODEL_H
+
+#include "octet/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Limits for files that nobody vouches for; 0 means the default. */
+typedef struct OctetLoadOptions {
+    uint64_t max_file_bytes; /* 4 GiB; the file and its external data together */
+    uint64_t max_nodes;      /* 1,000,000 */
+    uint32_t max_depth;      /* 32 levels of subgraphs */
+    bool lenient; /* keep nodes that Octet can't run (for `inspect`) instead of failing */
+} OctetLoadOptions;
+
+/* Reads a model, opsets 7 to 22, with external data from the model's own folder only. Folds
+ * QuantizeLinear/DequantizeLinear and the QLinear operators into quantization parameters. All
+ * operators that Octet lacks are named in one diagnostic (OCTET_ERROR_UNSUPPORTED). options may be
+ * NULL. Free with octet_graph_free. */
+OCTET_API OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options,
+                                       OctetGraph **graph, OctetDiagnostic *diagnostic);
+/* Same from memory; external data is refused. `name` is for messages. */
+OCTET_API OctetStatus octet_model_load_memory(const void *data, size_t size, const char *name,
+                                              const OctetLoadOptions *options, OctetGraph **graph,
+                                              OctetDiagnostic *diagnostic);
+
+typedef enum OctetModelFormat { OCTET_FORMAT_QDQ = 0, OCTET_FORMAT_QOPERATOR = 1 } OctetModelFormat;
+
+typedef struct OctetSaveOptions {
+    OctetModelFormat format;
+    bool int8_io;       /* inputs and outputs carry the integers (no Q/DQ at the border) */
+    bool external_data; /* tensors in PATH.data; forced above 2 GB */
+} OctetSaveOptions;
+
+/* Writes beside and renames: after a failure or a crash there is no partial file. The bytes are a
+ * function of the graph alone. options may be NULL. */
+OCTET_API OctetStatus octet_model_save(const OctetGraph *graph, const char *path,
+                                       const OctetSaveOptions *options,
+                                       OctetDiagnostic *diagnostic);
+
+/* A serialized ONNX TensorProto, as in the .pb files of ONNX's test data. */
+OCTET_API OctetStatus octet_tensor_load_pb(const char *path, OctetTensor **tensor,
+                                           OctetDiagnostic *diagnostic);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

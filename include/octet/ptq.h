@@ -1,0 +1,84 @@
+/* Post-training quantization: fuse, prepare, calibrate, convert. */
+#ifndef OCTET_PTQ_H
+#define OCTET_PTQ_H
+
+#include "octet/graph.h"
+#include "octet/qconfig.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Folds constants and batch norms, fuses activations, drops what is dead. In place. */
+OCTET_API OctetStatus octet_fuse(OctetGraph *graph, OctetDiagnostic *diagnostic);
+
+typedef struct OctetPrepared OctetPrepared;
+
+typedef struct OctetPrepareOptions {
+    OctetThreadPool *pool; /* NULL: one thread */
+    bool
+        leave_inputs_float; /* by default inputs and outputs that touch int8 layers are quantized */
+} OctetPrepareOptions;
+
+/* Decides what becomes int8 and places observers. The graph is borrowed, unchanged, and must
+ * outlive the result. A graph that is quantized already is OCTET_ERROR_STATE. */
+OCTET_API OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigMapping *mapping,
+                                    const OctetPrepareOptions *options, OctetPrepared **prepared,
+                                    OctetDiagnostic *diagnostic);
+OCTET_API void octet_prepared_free(OctetPrepared *prepared);
+
+/* How many passes over the data the observers need (1 or 2; 0 after stats were loaded). For two:
+ * calibrate with all samples, octet_calibrate_next_pass, calibrate with all again. */
+OCTET_API int octet_calibrate_passes(const OctetPrepared *prepared);
+/* Runs the float network on one batch (inputs in the graph's order) and observes. Memory does not
+ * grow with the number of calls. OCTET_ERROR_STATE after convert. */
+OCTET_API OctetStatus octet_calibrate(OctetPrepared *prepared, const OctetTensor *const *inputs,
+                                      size_t input_count, OctetDiagnostic *diagnostic);
+OCTET_API OctetStatus octet_calibrate_next_pass(OctetPrepared *prepared,
+                                                OctetDiagnostic *diagnostic);
+/* What the observers have seen, to convert again without the data, on any machine. */
+OCTET_API OctetStatus octet_stats_save(const OctetPrepared *prepared, const char *path,
+                                       OctetDiagnostic *diagnostic);
+OCTET_API OctetStatus octet_stats_load(OctetPrepared *prepared, const char *path,
+                                       OctetDiagnostic *diagnostic);
+/* Adds another shard's statistics (same graph, same qconfig) to these. */
+OCTET_API OctetStatus octet_stats_merge(OctetPrepared *prepared, const char *path,
+                                        OctetDiagnostic *diagnostic);
+
+/* A bias that did not fit into int32, and what was done: the channel's weight scale was raised. */
+typedef struct OctetBiasRepair {
+    const char *node;
+    int64_t channel;
+    float bias;
+    float scale_before, scale_after; /* of the weights */
+    double bias_before;              /* what the int32 would have had to be */
+    int32_t bias_after;
+} OctetBiasRepair;
+
+typedef enum OctetBiasPolicy {
+    OCTET_BIAS_REPAIR = 0, /* the default */
+    OCTET_BIAS_KEEP = 1,   /* saturate, as the peers do, with a warning */
+    OCTET_BIAS_FLOAT = 2   /* layers whose bias does not fit stay in float */
+} OctetBiasPolicy;
+
+typedef struct OctetConvertOptions {
+    OctetBiasPolicy bias;
+} OctetConvertOptions;
+
+typedef struct OctetConvertReport {
+    size_t quantized_nodes; /* that compute in int8 */
+    size_t float_nodes;     /* compute nodes left in float; each node tells its reason */
+    size_t repair_count;
+    const OctetBiasRepair *repairs; /* owned by the prepared object */
+} OctetConvertReport;
+
+/* Makes the int8 graph. Can be called once per prepared object (OCTET_ERROR_STATE afterwards).
+ * options and report may be NULL. Free the graph with octet_graph_free. */
+OCTET_API OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *options,
+                                    OctetGraph **quantized, OctetConvertReport *report,
+                                    OctetDiagnostic *diagnostic);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

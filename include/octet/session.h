@@ -1,0 +1,90 @@
+/* Running a network. */
+#ifndef OCTET_SESSION_H
+#define OCTET_SESSION_H
+
+#include "octet/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How int32 accumulators become bytes; see docs/numerics.md. */
+typedef enum OctetRequantize {
+    OCTET_REQUANTIZE_ONNX = 0,
+    OCTET_REQUANTIZE_FBGEMM = 1,
+    OCTET_REQUANTIZE_QNNPACK = 2,
+    OCTET_REQUANTIZE_TFLITE = 3
+} OctetRequantize;
+
+typedef struct OctetSession OctetSession;
+
+/* Called after each node that makes a value has run, with the value in its logical form: f32 for
+ * float values, the integers with qparams for quantized ones, in the graph's own (ONNX) layout.
+ * The tensor is valid during the call. Anything but OCTET_OK ends the run with that status. */
+typedef OctetStatus (*OctetObserveCallback)(void *user, const OctetValue *value,
+                                            const OctetTensor *tensor);
+
+typedef struct OctetSessionOptions {
+    OctetThreadPool *pool; /* NULL: one thread. Must outlive the session. */
+    OctetRequantize requantize;
+    uint64_t max_memory_bytes; /* for activations; 0: 4 GiB */
+    bool int8_outputs;         /* quantized outputs come as integers with qparams, not as f32 */
+    bool per_node_times;       /* measure; see octet_session_node_info */
+    /* If set, `observe` is called for the values for which observe_filter (NULL: all) is true.
+     * Fusions that would hide such a value are left out. */
+    OctetObserveCallback observe;
+    bool (*observe_filter)(void *user, const OctetValue *value);
+    void *observe_user;
+} OctetSessionOptions;
+
+/* Makes a session over a graph that stays unchanged and outlives it. Several sessions may be made
+ * from one graph, and run at the same time on different threads; they share packed weights. One
+ * session is used by one thread at a time. Shapes are planned at the first run, and again when
+ * an input's shape changes (the last few plans are kept). options may be NULL. */
+OCTET_API OctetStatus octet_session_create(const OctetGraph *graph,
+                                           const OctetSessionOptions *options,
+                                           OctetSession **session, OctetDiagnostic *diagnostic);
+OCTET_API void octet_session_free(OctetSession *session);
+
+/* Runs. inputs[i] belongs to graph input i (f32 or the input's own type; for a quantized input also
+ * its integers: tensor dtype then is the integers'); every dimension that the graph fixes must
+ * match. The outputs' array is filled with tensors that the session owns, in the graph's order,
+ * valid until the next run. */
+OCTET_API OctetStatus octet_session_run(OctetSession *session, const OctetTensor *const *inputs,
+                                        size_t input_count, const OctetTensor **outputs,
+                                        size_t output_count, OctetDiagnostic *diagnostic);
+/* Plans for these input shapes now, without running. */
+OCTET_API OctetStatus octet_session_plan(OctetSession *session, const OctetShape *input_shapes,
+                                         size_t input_count, OctetDiagnostic *diagnostic);
+
+/* Of the current plan: bytes of the activations' arena, and the lower bound (the largest set of
+ * tensors alive at once). */
+typedef struct OctetMemoryInfo {
+    uint64_t arena_bytes;
+    uint64_t lower_bound_bytes;
+    uint64_t packed_weight_bytes;
+    uint64_t workspace_bytes;
+} OctetMemoryInfo;
+OCTET_API OctetStatus octet_session_memory(const OctetSession *session, OctetMemoryInfo *info);
+
+/* One step of the current plan. Strings belong to the session. */
+typedef struct OctetNodeInfo {
+    const char *name;
+    const char *op_type;
+    const char *kernel; /* such as "q8_conv_6x64" */
+    const char *cpu;
+    bool int8;
+    const char *float_reason; /* NULL if none is known */
+    double macs;
+    double bytes;   /* read and written, weights included */
+    double seconds; /* total over the runs so far; 0 unless per_node_times */
+    uint64_t runs;
+} OctetNodeInfo;
+OCTET_API size_t octet_session_node_count(const OctetSession *session);
+OCTET_API OctetStatus octet_session_node_info(const OctetSession *session, size_t index,
+                                              OctetNodeInfo *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

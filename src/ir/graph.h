@@ -1,0 +1,293 @@
+/* The one graph that import, passes, quantization, engine and export share.
+ *
+ * A value is a tensor that a node makes or that comes from outside; it is in exactly one of the
+ * lists "inputs", "constants" or "made by a node". Quantization is a property of a value: every
+ * operator computes on the real numbers of its inputs, and the result is rounded onto the grid
+ * that its output's qparams describe. So QuantizeLinear -> DequantizeLinear around a tensor is not
+ * two nodes but one property, and a float graph differs from its int8 twin in qparams alone.
+ *
+ * Invariants (oct_graph_verify proves them):
+ *   - nodes stand in topological order; names of values are unique and not empty within a graph
+ *   - a value with qparams has dtype f32; if it is a constant, its tensor holds the integers
+ *     (tensor dtype = qparams.dtype), else its tensor has the value's dtype
+ *   - qparams of a value are per tensor unless the value is a constant
+ *   - scales are positive and finite, zero points inside the range of qparams.dtype
+ *
+ * Memory: names, attributes, nodes and values live in the graph's arena until the graph is freed;
+ * constants are reference-counted, so that clones share them. A constant's data is immutable. */
+#ifndef OCT_IR_GRAPH_H
+#define OCT_IR_GRAPH_H
+
+#include "base/mem.h"
+#include "octet/tensor.h"
+
+typedef struct OctetGraph OctGraph;
+typedef struct OctetNode OctNode;
+typedef struct OctetValue OctValue;
+struct OctOp;
+
+/* A dimension that is not a number. Named symbols ("N", "batch") are -1, -2, ...: equal numbers are
+ * equal dimensions. OCT_DIM_UNKNOWN equals nothing, not even itself. */
+#define OCT_DIM_UNKNOWN INT64_MIN
+
+/* A reference-counted tensor; counting is atomic, since clones may live on several threads. */
+typedef struct OctConstant OctConstant;
+OctConstant *oct_constant_create(OctetTensor *tensor); /* takes the tensor over, even on failure */
+OctConstant *oct_constant_retain(OctConstant *constant);
+void oct_constant_release(OctConstant *constant);
+const OctetTensor *oct_constant_tensor(const OctConstant *constant);
+/* A number that no other constant of this process has: a key for packed weights. */
+uint64_t oct_constant_id(const OctConstant *constant);
+
+struct OctetValue {
+    const char *name;
+    OctetDType dtype;      /* OCTET_DTYPE_NONE: not known yet */
+    OctetShape shape;      /* rank -1: not known yet */
+    OctetQParams qparams;  /* dtype NONE: not quantized; arrays live in the arena */
+    OctConstant *constant; /* NULL unless constant */
+    OctNode *producer;     /* NULL for inputs and constants */
+    int32_t id;            /* index in graph->values; stable until oct_graph_compact */
+    bool is_input;
+    bool is_output; /* kept by oct_graph_set_outputs and friends */
+    /* The integers of a small s64/s32 tensor of rank 0 or 1, as far as shape inference knows them
+     * (dimensions may be symbols); NULL if nothing is known. Lives in the arena. */
+    const int64_t *known;
+    int32_t known_count;
+};
+
+typedef enum OctAttributeType {
+    OCT_ATTRIBUTE_FLOAT = 1, /* numbered as in ONNX */
+    OCT_ATTRIBUTE_INT = 2,
+    OCT_ATTRIBUTE_STRING = 3,
+    OCT_ATTRIBUTE_TENSOR = 4,
+    OCT_ATTRIBUTE_GRAPH = 5,
+    OCT_ATTRIBUTE_FLOATS = 6,
+    OCT_ATTRIBUTE_INTS = 7,
+    OCT_ATTRIBUTE_STRINGS = 8
+} OctAttributeType;
+
+typedef struct OctAttribute {
+    const char *name;
+    OctAttributeType type;
+    int32_t count; /* of floats, ints, strings */
+    union {
+        float f;
+        int64_t i;
+        const char *s;
+        OctConstant *tensor; /* owned by the graph */
+        OctGraph *graph;     /* a child graph, owned by the parent */
+        const float *floats;
+        const int64_t *ints;
+        const char *const *strings;
+    } v;
+} OctAttribute;
+
+/* An activation that is applied to a node's first output before it is rounded to its grid.
+ * RELU is CLIP with [0, inf). */
+typedef enum OctActivationKind {
+    OCT_ACTIVATION_NONE = 0,
+    OCT_ACTIVATION_CLIP = 1
+} OctActivationKind;
+
+typedef struct OctActivation {
+    OctActivationKind kind;
+    float minimum; /* -INFINITY where there is no bound */
+    float maximum;
+} OctActivation;
+
+/* What the engine fuses into an int8 node on its own clone, beyond the activation; evaluated in
+ * this order on the node's result, every step with its own rounding, so that fusing never changes
+ * a bit: round to `grid` (with the node's activation as its clamp), look up in `table`, add the
+ * last input (the residual) on the output's grid, clamp to the output activation. */
+typedef struct OctFusion {
+    OctetQParams grid;      /* of the result before table and residual; dtype NONE: the output's */
+    const uint8_t *table; /* 256 entries; NULL for none */
+    bool has_residual;    /* the node's last input is added */
+    OctActivation activation; /* after the residual */
+} OctFusion;
+
+struct OctetNode {
+    const char *name; /* unique, never empty */
+    const char *op_type;
+    const char
+        *domain;   /* "" is ONNX's own; "com.microsoft"; "octet" for the engine's internal ones */
+    int32_t opset; /* the opset version of its domain that the node is read at */
+    const struct OctOp *op; /* NULL until resolved, or when Octet lacks it */
+    OctValue **inputs;      /* NULL where an optional input is left out */
+    OctValue **outputs;     /* likewise */
+    int32_t input_count;
+    int32_t output_count;
+    OctAttribute *attributes;
+    int32_t attribute_count;
+    OctActivation activation;
+    const OctFusion *fusion;  /* NULL except in the engine's clones */
+    const char *float_reason; /* set by convert: why the node stays in float; NULL otherwise */
+    bool keep_float; /* set by prepare for nodes that the user or the qconfig leaves in float */
+    bool dead;       /* removed; dropped by oct_graph_compact */
+    void *plan;      /* the engine's own notes on a clone; NULL elsewhere */
+};
+
+typedef struct OctMetadata {
+    const char *key;
+    const char *value;
+} OctMetadata;
+
+typedef struct OctOpset {
+    const char *domain;
+    int64_t version;
+} OctOpset;
+
+struct OctetGraph {
+    const char *name;
+    OctArena *arena;  /* shared with child graphs; owned by the root */
+    OctGraph *parent; /* NULL for the root; child nodes may use the parent's values */
+    OctNode **nodes;  /* topological order */
+    int32_t node_count, node_capacity;
+    OctValue **values; /* all of this graph's own values */
+    int32_t value_count, value_capacity;
+    OctValue **inputs;
+    int32_t input_count, input_capacity;
+    OctValue **outputs;
+    int32_t output_count, output_capacity;
+    OctGraph **children; /* graphs in attributes */
+    int32_t child_count, child_capacity;
+    const char **symbols; /* symbols[i] is the name of dimension -(i + 1); root only */
+    int32_t symbol_count, symbol_capacity;
+    OctMetadata *metadata; /* root only; from and to the file's metadata_props */
+    int32_t metadata_count, metadata_capacity;
+    OctOpset *opsets; /* root only: what the file imports */
+    int32_t opset_count, opset_capacity;
+    int64_t ir_version;
+    const char *producer_name, *producer_version, *doc; /* may be NULL */
+    bool quantized;     /* convert has run, or the file came with qparams */
+    uint64_t next_name; /* for generated names */
+};
+
+/* ---- making and freeing; the create functions return NULL when out of memory ---- */
+OctGraph *oct_graph_create(void);
+OctGraph *oct_graph_create_child(OctGraph *parent);
+void oct_graph_free(OctGraph *graph); /* NULL is fine; a child is freed by its parent */
+/* A deep copy that shares constants' data. */
+OctetStatus oct_graph_clone(const OctGraph *graph, OctGraph **clone, OctetDiagnostic *diagnostic);
+
+/* A new value; `name` is copied. With NULL or a name that is taken, a unique one is made of it. */
+OctValue *oct_graph_add_value(OctGraph *graph, const char *name);
+/* A constant value over `tensor`, which is taken over even on failure. tensor->qparams becomes the
+ * value's qparams. */
+OctValue *oct_graph_add_constant(OctGraph *graph, const char *name, OctetTensor *tensor);
+/* A new node at the end; arrays are copied, `outputs` get it as their producer. */
+OctNode *oct_graph_add_node(OctGraph *graph, const char *op_type, const char *domain,
+                            const char *name, OctValue *const *inputs, int32_t input_count,
+                            OctValue *const *outputs, int32_t output_count);
+/* Same, standing directly before `before` (NULL: at the end). */
+OctNode *oct_graph_insert_node(OctGraph *graph, OctNode *before, const char *op_type,
+                               const char *domain, const char *name, OctValue *const *inputs,
+                               int32_t input_count, OctValue *const *outputs, int32_t output_count);
+bool oct_graph_add_input(OctGraph *graph, OctValue *value);
+bool oct_graph_add_output(OctGraph *graph, OctValue *value);
+/* A value by name, in this graph or its parents; NULL if there is none. Linear: for importers and
+ * users, not for inner loops. */
+OctValue *oct_graph_find_value(const OctGraph *graph, const char *name);
+OctNode *oct_graph_find_node(const OctGraph *graph, const char *name);
+/* A name derived from `base` that no value (or node) of the graph has. In the arena. */
+const char *oct_graph_unique_name(OctGraph *graph, const char *base);
+
+/* ---- attributes ---- */
+const OctAttribute *oct_node_attribute(const OctNode *node, const char *name);
+int64_t oct_node_int(const OctNode *node, const char *name, int64_t fallback);
+float oct_node_float(const OctNode *node, const char *name, float fallback);
+const char *oct_node_string(const OctNode *node, const char *name, const char *fallback);
+/* The ints of an attribute; returns their number, 0 if it is absent. */
+int32_t oct_node_ints(const OctNode *node, const char *name, const int64_t **ints);
+/* Setting replaces; arrays and strings are copied. False when out of memory. */
+bool oct_node_set_int(OctGraph *graph, OctNode *node, const char *name, int64_t value);
+bool oct_node_set_float(OctGraph *graph, OctNode *node, const char *name, float value);
+bool oct_node_set_string(OctGraph *graph, OctNode *node, const char *name, const char *value);
+bool oct_node_set_ints(OctGraph *graph, OctNode *node, const char *name, const int64_t *values,
+                       int32_t count);
+bool oct_node_set_floats(OctGraph *graph, OctNode *node, const char *name, const float *values,
+                         int32_t count);
+/* Takes the constant over. */
+bool oct_node_set_tensor(OctGraph *graph, OctNode *node, const char *name, OctConstant *tensor);
+bool oct_node_set_graph(OctGraph *graph, OctNode *node, const char *name, OctGraph *child);
+void oct_node_remove_attribute(OctNode *node, const char *name);
+
+/* ---- editing ---- */
+/* Input k of a node, NULL if it is absent. */
+static inline OctValue *oct_node_input(const OctNode *node, int32_t k);
+static inline OctValue *oct_node_output(const OctNode *node, int32_t k);
+/* Lengthens the input list with NULLs if needed and sets one. */
+bool oct_node_set_input(OctGraph *graph, OctNode *node, int32_t k, OctValue *value);
+/* Every use of `from` (inputs of nodes, child graphs, graph outputs) becomes `to`. A graph output
+ * keeps its name: `to` takes over from's name if from is an output. */
+OctetStatus oct_graph_replace_uses(OctGraph *graph, OctValue *from, OctValue *to,
+                                   OctetDiagnostic *diagnostic);
+/* Marks the node dead and detaches its outputs from it. */
+void oct_graph_remove_node(OctGraph *graph, OctNode *node);
+/* Drops dead nodes, values that nothing uses (inputs and outputs stay), sorts topologically and
+ * renumbers. A cycle is an error. */
+OctetStatus oct_graph_compact(OctGraph *graph, OctetDiagnostic *diagnostic);
+/* Copies qparams into the graph's arena and sets them; dtype NONE clears. */
+bool oct_graph_set_qparams(OctGraph *graph, OctValue *value, const OctetQParams *qparams);
+/* Replaces a constant's tensor (taken over, even on failure); dtype, shape, qparams follow. */
+bool oct_graph_set_constant(OctGraph *graph, OctValue *value, OctetTensor *tensor);
+
+/* Consumers of every value, built once and valid until the graph is edited.
+ * uses[first[v->id] .. first[v->id + 1]) are the nodes, child graphs' uses counted for the node
+ * that holds them. A graph output counts in output_uses[v->id]. */
+typedef struct OctUses {
+    OctNode **nodes;
+    int32_t *first;
+    int32_t *output_uses;
+} OctUses;
+OctetStatus oct_graph_uses(const OctGraph *graph, OctUses *uses, OctetDiagnostic *diagnostic);
+void oct_uses_free(OctUses *uses);
+/* How many nodes use the value, and the only one (NULL unless exactly one). */
+int32_t oct_uses_count(const OctUses *uses, const OctValue *value);
+OctNode *oct_uses_single(const OctUses *uses, const OctValue *value);
+
+/* ---- symbols, metadata ---- */
+/* The dimension for a symbol's name, made when new. OCT_DIM_UNKNOWN when out of memory. */
+int64_t oct_graph_symbol(OctGraph *graph, const char *name);
+const char *oct_graph_symbol_name(const OctGraph *graph, int64_t dim);
+const char *oct_graph_metadata(const OctGraph *graph, const char *key); /* NULL if absent */
+bool oct_graph_set_metadata(OctGraph *graph, const char *key, const char *value);
+int64_t oct_graph_opset(const OctGraph *graph, const char *domain); /* 0 if not imported */
+bool oct_graph_set_opset(OctGraph *graph, const char *domain, int64_t version);
+
+/* ---- inference and verification ---- */
+/* Resolves nothing; runs node->op->infer of every node in order (nodes without op leave their
+ * outputs unknown). Known shapes that contradict inferred ones are an error. */
+OctetStatus oct_graph_infer(OctGraph *graph, OctetDiagnostic *diagnostic);
+/* Checks the invariants above. OCTET_ERROR_INTERNAL with the reason when one is broken. */
+OctetStatus oct_graph_verify(const OctGraph *graph, OctetDiagnostic *diagnostic);
+
+static inline OctValue *oct_node_input(const OctNode *node, int32_t k) {
+    return k < node->input_count ? node->inputs[k] : NULL;
+}
+
+static inline OctValue *oct_node_output(const OctNode *node, int32_t k) {
+    return k < node->output_count ? node->outputs[k] : NULL;
+}
+
+static inline bool oct_value_quantized(const OctValue *value) {
+    return value->qparams.dtype != OCTET_DTYPE_NONE;
+}
+
+/* The constant's tensor, NULL if the value is not a constant. */
+static inline const OctetTensor *oct_value_tensor(const OctValue *value) {
+    return value && value->constant ? oct_constant_tensor(value->constant) : NULL;
+}
+
+/* The type that the value is held in: the grid's integers if it is quantized. */
+static inline OctetDType oct_value_storage(const OctValue *value) {
+    return oct_value_quantized(value) ? value->qparams.dtype : value->dtype;
+}
+
+/* All dimensions known? */
+bool oct_value_has_static_shape(const OctValue *value);
+/* The value's integers if shape inference or a constant knows them: fills at most `capacity`
+ * and returns the number, -1 if not known or too many. Symbols may be among them. */
+int32_t oct_value_known_ints(const OctValue *value, int64_t *ints, int32_t capacity);
+
+#endif
