@@ -1,0 +1,44 @@
+/* Packed weights, made once and shared by all plans and sessions of a graph. */
+#ifndef OCT_ENGINE_PACK_H
+#define OCT_ENGINE_PACK_H
+
+#include "ir/op.h"
+
+/* What the bytes of a packing are a function of. Zero-initialize it and fill what applies. */
+typedef struct OctPackKey {
+    const char *kernel;     /* the bundle's name, compared as text; copied */
+    uint64_t constants[4];  /* oct_constant_id of weight, bias, ...; 0 for none */
+    uint64_t parameters[6]; /* all else: sizes, zero points, bits of scales, ... */
+} OctPackKey;
+
+/* Fills `data`: `size` bytes, 64-byte aligned, zeroed, with 64 readable zero bytes behind the end.
+ * Must not call oct_pack_get itself. */
+typedef OctetStatus (*OctPackFunction)(void *user, void *data, OctetDiagnostic *diagnostic);
+
+/* A reference-counted, immutable block of packed bytes. */
+typedef struct OctPack OctPack;
+
+/* Finds the packing in the store or makes it; with store NULL it is always made. On success *pack
+ * holds a reference for the caller: release it in the operator's destroy. Thread-safe. */
+OctetStatus oct_pack_get(OctPackStore *store, const OctPackKey *key, size_t size,
+                         OctPackFunction function, void *user, OctPack **pack,
+                         OctetDiagnostic *diagnostic);
+const void *oct_pack_data(const OctPack *pack);
+size_t oct_pack_bytes(const OctPack *pack);
+void oct_pack_release(OctPack *pack); /* NULL is fine */
+
+/* A constant that is a function of others (rebased or dequantized weights), shared likewise. `make`
+ * returns a tensor that the store takes over. *constant holds a reference for the caller. */
+typedef OctetStatus (*OctDeriveFunction)(void *user, OctetTensor **tensor,
+                                         OctetDiagnostic *diagnostic);
+OctetStatus oct_pack_constant(OctPackStore *store, const OctPackKey *key, OctDeriveFunction make,
+                              void *user, OctConstant **constant, OctetDiagnostic *diagnostic);
+
+/* The store of a graph: made for the first session, freed with the last one. */
+OctetStatus oct_pack_store_acquire(const OctGraph *graph, OctPackStore **store,
+                                   OctetDiagnostic *diagnostic);
+void oct_pack_store_release(OctPackStore *store); /* NULL is fine */
+/* Bytes of all packings that the store holds. */
+uint64_t oct_pack_store_bytes(OctPackStore *store);
+
+#endif
