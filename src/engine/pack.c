@@ -9,6 +9,7 @@ struct OctPack {
     atomic_int references;
     size_t bytes;
     void *data;
+    OctPackDestroy destroy; /* of an object; NULL for bytes */
 };
 
 typedef struct Entry {
@@ -180,22 +181,52 @@ static OctetStatus make_pack(size_t size, OctPackFunction function, void *user, 
     return OCTET_OK;
 }
 
-OctetStatus oct_pack_get(OctPackStore *store, const OctPackKey *key, size_t size,
-                         OctPackFunction function, void *user, OctPack **pack,
-                         OctetDiagnostic *diagnostic) {
+static OctetStatus make_object(OctPackMake make, OctPackDestroy destroy, void *user, OctPack **pack,
+                               OctetDiagnostic *diagnostic) {
+    OctPack *made = oct_calloc(1, sizeof *made);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    atomic_init(&made->references, 1);
+    made->destroy = destroy;
+    OctetStatus status = make(user, &made->data, &made->bytes, diagnostic);
+    if (status != OCTET_OK) {
+        oct_free(made);
+        return status;
+    }
+    *pack = made;
+    return OCTET_OK;
+}
+
+/* How the pack of an entry is made: as bytes or as an object. */
+typedef struct Recipe {
+    size_t size;
+    OctPackFunction function; /* NULL for an object */
+    OctPackMake make;
+    OctPackDestroy destroy;
+    void *user;
+} Recipe;
+
+static OctetStatus follow(const Recipe *recipe, OctPack **pack, OctetDiagnostic *diagnostic) {
+    return recipe->function
+               ? make_pack(recipe->size, recipe->function, recipe->user, pack, diagnostic)
+               : make_object(recipe->make, recipe->destroy, recipe->user, pack, diagnostic);
+}
+
+static OctetStatus get(OctPackStore *store, const OctPackKey *key, const Recipe *recipe,
+                       OctPack **pack, OctetDiagnostic *diagnostic) {
     *pack = NULL;
     if (!store) {
-        return make_pack(size, function, user, pack, diagnostic);
+        return follow(recipe, pack, diagnostic);
     }
     OctetStatus status = OCTET_OK;
     pthread_mutex_lock(&store->lock);
-    Entry *entry = find(store, key, size);
+    Entry *entry = find(store, key, recipe->size);
     if (!entry) {
-        entry = add(store, key, size);
-        status = entry ? make_pack(size, function, user, &entry->pack, diagnostic)
-                       : oct_fail_memory(diagnostic);
+        entry = add(store, key, recipe->size);
+        status = entry ? follow(recipe, &entry->pack, diagnostic) : oct_fail_memory(diagnostic);
         if (status == OCTET_OK) {
-            store->bytes += size;
+            store->bytes += entry->pack->bytes;
         } else if (entry) {
             take_back(store, entry);
         }
@@ -206,6 +237,20 @@ OctetStatus oct_pack_get(OctPackStore *store, const OctPackKey *key, size_t size
     }
     pthread_mutex_unlock(&store->lock);
     return status;
+}
+
+OctetStatus oct_pack_get(OctPackStore *store, const OctPackKey *key, size_t size,
+                         OctPackFunction function, void *user, OctPack **pack,
+                         OctetDiagnostic *diagnostic) {
+    Recipe recipe = {.size = size, .function = function, .user = user};
+    return get(store, key, &recipe, pack, diagnostic);
+}
+
+OctetStatus oct_pack_object(OctPackStore *store, const OctPackKey *key, OctPackMake make,
+                            OctPackDestroy destroy, void *user, OctPack **pack,
+                            OctetDiagnostic *diagnostic) {
+    Recipe recipe = {.make = make, .destroy = destroy, .user = user};
+    return get(store, key, &recipe, pack, diagnostic);
 }
 
 static OctetStatus make_constant(OctDeriveFunction make, void *user, OctConstant **constant,
@@ -250,7 +295,11 @@ size_t oct_pack_bytes(const OctPack *pack) {
 
 void oct_pack_release(OctPack *pack) {
     if (pack && atomic_fetch_sub_explicit(&pack->references, 1, memory_order_acq_rel) == 1) {
-        oct_aligned_free(pack->data);
+        if (pack->destroy) {
+            pack->destroy(pack->data);
+        } else {
+            oct_aligned_free(pack->data);
+        }
         oct_free(pack);
     }
 }

@@ -6,9 +6,9 @@
 
 /* What the bytes of a packing are a function of. Zero-initialize it and fill what applies. */
 typedef struct OctPackKey {
-    const char *kernel;     /* the bundle's name, compared as text; copied */
-    uint64_t constants[4];  /* oct_constant_id of weight, bias, ...; 0 for none */
-    uint64_t parameters[6]; /* all else: sizes, zero points, bits of scales, ... */
+    const char *kernel;      /* the bundle's name, compared as text; copied */
+    uint64_t constants[4];   /* oct_constant_id of weight, bias, ...; 0 for none */
+    uint64_t parameters[16]; /* all else: sizes, zero points, bits of scales, ... */
 } OctPackKey;
 
 /* Fills `data`: `size` bytes, 64-byte aligned, zeroed, with 64 readable zero bytes behind the end.
@@ -23,6 +23,14 @@ typedef struct OctPack OctPack;
 OctetStatus oct_pack_get(OctPackStore *store, const OctPackKey *key, size_t size,
                          OctPackFunction function, void *user, OctPack **pack,
                          OctetDiagnostic *diagnostic);
+/* The same for an object that a kernel family makes and frees itself (OctF32Conv, OctQ8Conv, ...):
+ * `make` returns it with the bytes that it takes; oct_pack_data returns the object. */
+typedef OctetStatus (*OctPackMake)(void *user, void **object, size_t *bytes,
+                                   OctetDiagnostic *diagnostic);
+typedef void (*OctPackDestroy)(void *object);
+OctetStatus oct_pack_object(OctPackStore *store, const OctPackKey *key, OctPackMake make,
+                            OctPackDestroy destroy, void *user, OctPack **pack,
+                            OctetDiagnostic *diagnostic);
 const void *oct_pack_data(const OctPack *pack);
 size_t oct_pack_bytes(const OctPack *pack);
 void oct_pack_release(OctPack *pack); /* NULL is fine */
