@@ -19,6 +19,7 @@
 #define OCT_IR_GRAPH_H
 
 #include "base/mem.h"
+#include "ir/names.h"
 #include "octet/tensor.h"
 
 typedef struct OctetGraph OctGraph;
@@ -100,7 +101,7 @@ typedef struct OctActivation {
  * a bit: round to `grid` (with the node's activation as its clamp), look up in `table`, add the
  * last input (the residual) on the output's grid, clamp to the output activation. */
 typedef struct OctFusion {
-    OctetQParams grid;      /* of the result before table and residual; dtype NONE: the output's */
+    OctetQParams grid;    /* of the result before table and residual; dtype NONE: the output's */
     const uint8_t *table; /* 256 entries; NULL for none */
     bool has_residual;    /* the node's last input is added */
     OctActivation activation; /* after the residual */
@@ -159,8 +160,12 @@ struct OctetGraph {
     int32_t opset_count, opset_capacity;
     int64_t ir_version;
     const char *producer_name, *producer_version, *doc; /* may be NULL */
-    bool quantized;     /* convert has run, or the file came with qparams */
-    uint64_t next_name; /* for generated names */
+    bool quantized; /* convert has run, or the file came with qparams */
+    OctNames value_names, node_names;
+    uint64_t next_name;            /* for generated names */
+    OctetDiagnostic build_failure; /* the first failure of a builder call */
+    void *packs; /* the engine's store of packed weights, root only; may be NULL */
+    void (*packs_free)(void *packs);
 };
 
 /* ---- making and freeing; the create functions return NULL when out of memory ---- */
@@ -185,8 +190,7 @@ OctNode *oct_graph_insert_node(OctGraph *graph, OctNode *before, const char *op_
                                int32_t input_count, OctValue *const *outputs, int32_t output_count);
 bool oct_graph_add_input(OctGraph *graph, OctValue *value);
 bool oct_graph_add_output(OctGraph *graph, OctValue *value);
-/* A value by name, in this graph or its parents; NULL if there is none. Linear: for importers and
- * users, not for inner loops. */
+/* A value by name, in this graph or its parents; NULL if there is none. */
 OctValue *oct_graph_find_value(const OctGraph *graph, const char *name);
 OctNode *oct_graph_find_node(const OctGraph *graph, const char *name);
 /* A name derived from `base` that no value (or node) of the graph has. In the arena. */
@@ -207,6 +211,8 @@ bool oct_node_set_ints(OctGraph *graph, OctNode *node, const char *name, const i
                        int32_t count);
 bool oct_node_set_floats(OctGraph *graph, OctNode *node, const char *name, const float *values,
                          int32_t count);
+bool oct_node_set_strings(OctGraph *graph, OctNode *node, const char *name,
+                          const char *const *values, int32_t count);
 /* Takes the constant over. */
 bool oct_node_set_tensor(OctGraph *graph, OctNode *node, const char *name, OctConstant *tensor);
 bool oct_node_set_graph(OctGraph *graph, OctNode *node, const char *name, OctGraph *child);

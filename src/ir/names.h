@@ -1,0 +1,24 @@
+/* A map from names to pointers. Keys are borrowed: they live in the graph's arena. */
+#ifndef OCT_IR_NAMES_H
+#define OCT_IR_NAMES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct OctName {
+    const char *key; /* NULL: free */
+    void *item;      /* NULL: taken away */
+} OctName;
+
+typedef struct OctNames {
+    OctName *slots;
+    uint32_t capacity; /* a power of two, or 0 */
+    uint32_t count;
+} OctNames;
+
+void *oct_names_find(const OctNames *names, const char *key); /* NULL if absent */
+/* Adds or replaces; item NULL takes the name away. False when out of memory. */
+bool oct_names_set(OctNames *names, const char *key, void *item);
+void oct_names_free(OctNames *names);
+
+#endif
