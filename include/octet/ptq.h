@@ -55,12 +55,6 @@ typedef struct OctetBiasRepair {
     int32_t bias_after;
 } OctetBiasRepair;
 
-typedef enum OctetBiasPolicy {
-    OCTET_BIAS_REPAIR = 0, /* the default */
-    OCTET_BIAS_KEEP = 1,   /* saturate, as the peers do, with a warning */
-    OCTET_BIAS_FLOAT = 2   /* layers whose bias does not fit stay in float */
-} OctetBiasPolicy;
-
 typedef struct OctetConvertOptions {
     OctetBiasPolicy bias;
 } OctetConvertOptions;

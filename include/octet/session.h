@@ -3,18 +3,11 @@
 #define OCTET_SESSION_H
 
 #include "octet/graph.h"
+#include "octet/quant.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* How int32 accumulators become bytes; see docs/numerics.md. */
-typedef enum OctetRequantize {
-    OCTET_REQUANTIZE_ONNX = 0,
-    OCTET_REQUANTIZE_FBGEMM = 1,
-    OCTET_REQUANTIZE_QNNPACK = 2,
-    OCTET_REQUANTIZE_TFLITE = 3
-} OctetRequantize;
 
 typedef struct OctetSession OctetSession;
 
