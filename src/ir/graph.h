@@ -31,6 +31,22 @@ struct OctOp;
  * equal dimensions. OCT_DIM_UNKNOWN equals nothing, not even itself. */
 #define OCT_DIM_UNKNOWN INT64_MIN
 
+/* A dimension among the integers of OctValue.known: numbers as they are, symbols far below any
+ * number that a model means, OCT_DIM_UNKNOWN as itself. */
+static inline int64_t oct_known_of_dim(int64_t dim) {
+    return dim < 0 && dim != OCT_DIM_UNKNOWN ? dim - ((int64_t)1 << 62) : dim;
+}
+static inline bool oct_known_is_symbol(int64_t known) {
+    return known != OCT_DIM_UNKNOWN && known < -((int64_t)1 << 62);
+}
+static inline bool oct_known_is_number(int64_t known) {
+    return known >= -((int64_t)1 << 62);
+}
+/* Symbols and OCT_DIM_UNKNOWN back to dimensions; numbers as they are. */
+static inline int64_t oct_dim_of_known(int64_t known) {
+    return oct_known_is_symbol(known) ? known + ((int64_t)1 << 62) : known;
+}
+
 /* A reference-counted tensor; counting is atomic, since clones may live on several threads. */
 typedef struct OctConstant OctConstant;
 OctConstant *oct_constant_create(OctetTensor *tensor); /* takes the tensor over, even on failure */
@@ -50,8 +66,9 @@ struct OctetValue {
     int32_t id;            /* index in graph->values; stable until oct_graph_compact */
     bool is_input;
     bool is_output; /* kept by oct_graph_set_outputs and friends */
-    /* The integers of a small s64/s32 tensor of rank 0 or 1, as far as shape inference knows them
-     * (dimensions may be symbols); NULL if nothing is known. Lives in the arena. */
+    /* The integers of a small s64/s32 tensor of rank 0 or 1, as far as shape inference knows them;
+     * NULL if nothing is known. Lives in the arena. A dimension that is no number is written as
+     * oct_known_of_dim gives it, so that it is never taken for a negative number. */
     const int64_t *known;
     int32_t known_count;
 };
@@ -293,7 +310,8 @@ static inline OctetDType oct_value_storage(const OctValue *value) {
 /* All dimensions known? */
 bool oct_value_has_static_shape(const OctValue *value);
 /* The value's integers if shape inference or a constant knows them: fills at most `capacity`
- * and returns the number, -1 if not known or too many. Symbols may be among them. */
+ * and returns the number, -1 if not known or too many. Where the value is no constant, symbols
+ * may be among them: oct_dim_of_known. */
 int32_t oct_value_known_ints(const OctValue *value, int64_t *ints, int32_t capacity);
 
 #endif

@@ -57,7 +57,9 @@ enum {
     OCT_OP_ELEMENTWISE = 1 << 0, /* one data input, output of its shape, each element by itself */
     OCT_OP_MOVES_DATA = 1 << 1,  /* output elements are input elements: grid and values unchanged */
     OCT_OP_INT8 = 1 << 2,        /* prepare has integer kernels for quantized inputs and output */
-    OCT_OP_DYNAMIC = 1 << 3,     /* output shapes depend on data; see OctRun.resize_output */
+    /* Output shapes may depend on data (they do where inference leaves them unknown although the
+     * input shapes are concrete): run then calls OctRun.resize_output. */
+    OCT_OP_DYNAMIC = 1 << 3,
     OCT_OP_LAYOUT = 1 << 4,      /* computes channels-last when attribute "channels_last" is 1 */
     OCT_OP_INPLACE = 1 << 5,     /* output 0 may take the memory of input 0 */
     OCT_OP_RANDOM = 1 << 6,      /* not a function of its inputs: never folded or merged */
