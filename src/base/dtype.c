@@ -1,4 +1,4 @@
-#include "octet/tensor.h"
+#include "base/tensor.h"
 
 static const struct {
     OctetDType dtype;
@@ -52,4 +52,9 @@ void octet_dtype_range(OctetDType dtype, int64_t *minimum, int64_t *maximum) {
             *maximum = dtypes[i].maximum;
         }
     }
+}
+
+OctetDType oct_dtype_computed(OctetDType dtype) {
+    bool narrowed = dtype == OCTET_F16 || dtype == OCTET_BF16 || dtype == OCTET_F64;
+    return narrowed ? OCTET_F32 : dtype;
 }

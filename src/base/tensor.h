@@ -8,6 +8,9 @@
 OctetStatus oct_tensor_bytes(OctetDType dtype, const OctetShape *shape, size_t *bytes,
                              OctetDiagnostic *diagnostic);
 
+/* The type that values of a file's type are held and computed in: f32 for every float type. */
+OctetDType oct_dtype_computed(OctetDType dtype);
+
 /* Converts `count` elements as ONNX's Cast does: float to integer truncates toward zero and
  * saturates (NaN gives 0), to bool is "not 0", integer to integer wraps. */
 OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const void *source,

@@ -60,18 +60,25 @@ static OctAttribute *place(OctGraph *graph, OctNode *node, const char *name) {
         return attribute;
     }
     size_t count = (size_t)node->attribute_count;
-    OctAttribute *grown = oct_arena_array(graph->arena, count + 1, sizeof *grown);
     char *own = oct_arena_strdup(graph->arena, name);
-    if (!grown || !own) {
+    if (!own) {
         return NULL;
     }
-    if (count) {
-        memcpy(grown, node->attributes, count * sizeof *grown);
+    if (node->attribute_count == node->attribute_capacity) {
+        int32_t capacity = node->attribute_capacity ? 2 * node->attribute_capacity : 4;
+        OctAttribute *grown = oct_arena_array(graph->arena, (size_t)capacity, sizeof *grown);
+        if (!grown) {
+            return NULL;
+        }
+        if (count) {
+            memcpy(grown, node->attributes, count * sizeof *grown);
+        }
+        node->attributes = grown;
+        node->attribute_capacity = capacity;
     }
-    node->attributes = grown;
+    node->attributes[count] = (OctAttribute){.name = own};
     node->attribute_count++;
-    grown[count].name = own;
-    return &grown[count];
+    return &node->attributes[count];
 }
 
 bool oct_node_set_int(OctGraph *graph, OctNode *node, const char *name, int64_t value) {

@@ -161,61 +161,98 @@ static void drop_dead(OctGraph *graph) {
     graph->node_count = kept;
 }
 
-typedef struct Ready {
-    const Sort *sort;
-    const bool *made; /* per value: its producer stands already */
-    bool ready;
-} Ready;
+/* Depth-first, so that any order of the nodes takes linear time; a sorted graph stays as it is. */
+typedef struct Depth {
+    const OctGraph *graph;
+    uint8_t *state; /* by the number of a node's first output: 0 new, 1 open, 2 placed */
+    OctNode **stack;
+    int32_t count, capacity;
+    OctNode *cycle; /* a node that needs its own output */
+} Depth;
 
-static bool check_ready(void *user, OctValue *value) {
-    Ready *ready = user;
-    if (owns(ready->sort->graph, value) && value->producer && !ready->made[value->id]) {
-        ready->ready = false;
+static uint8_t *state_of(const Depth *depth, const OctNode *node) {
+    for (int32_t k = 0; k < node->output_count; k++) {
+        if (node->outputs[k]) {
+            return &depth->state[node->outputs[k]->id];
+        }
     }
-    return ready->ready;
+    return NULL; /* nothing can depend on it */
 }
 
-/* A stable sort: repeated sweeps that take every node whose inputs stand. Graphs come nearly
- * sorted, so that one or two sweeps do. */
-static OctetStatus sort_nodes(Sort *sort, OctetDiagnostic *diagnostic) {
-    OctGraph *graph = sort->graph;
-    bool *made = oct_calloc((size_t)graph->value_count + 1, sizeof *made);
-    OctNode **waiting = oct_calloc((size_t)graph->node_count + 1, sizeof *waiting);
+static bool push_node(Depth *depth, OctNode *node) {
+    if (!oct_grow(&depth->stack, &depth->capacity, depth->count + 1, sizeof(OctNode *))) {
+        return false;
+    }
+    depth->stack[depth->count++] = node;
+    return true;
+}
+
+static bool push_producer(void *user, OctValue *value) {
+    Depth *depth = user;
+    if (!owns(depth->graph, value) || !value->producer) {
+        return true;
+    }
+    uint8_t state = *state_of(depth, value->producer);
+    if (state == 1) {
+        depth->cycle = value->producer;
+        return false;
+    }
+    return state == 2 || push_node(depth, value->producer);
+}
+
+/* Places what is on the stack, every node behind the producers of its inputs. */
+static bool drain(Depth *depth, OctNode **sorted, int32_t *placed) {
+    while (depth->count > 0) {
+        OctNode *node = depth->stack[depth->count - 1];
+        uint8_t *state = state_of(depth, node);
+        if (*state == 0) {
+            *state = 1;
+            if (!visit_inputs(node, push_producer, depth)) {
+                return false;
+            }
+            continue;
+        }
+        if (*state == 1) {
+            *state = 2;
+            sorted[(*placed)++] = node;
+        }
+        depth->count--;
+    }
+    return true;
+}
+
+static bool place_node(Depth *depth, OctNode *node, OctNode **sorted, int32_t *placed) {
+    if (state_of(depth, node)) {
+        return push_node(depth, node) && drain(depth, sorted, placed);
+    }
+    if (!visit_inputs(node, push_producer, depth) || !drain(depth, sorted, placed)) {
+        return false;
+    }
+    sorted[(*placed)++] = node;
+    return true;
+}
+
+static OctetStatus sort_nodes(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    Depth depth = {.graph = graph};
+    depth.state = oct_calloc((size_t)graph->value_count + 1, sizeof *depth.state);
+    OctNode **sorted = oct_calloc((size_t)graph->node_count + 1, sizeof *sorted);
+    int32_t placed = 0;
+    bool going = depth.state && sorted;
+    for (int32_t i = 0; i < graph->node_count && going; i++) {
+        going = place_node(&depth, graph->nodes[i], sorted, &placed);
+    }
     OctetStatus status = OCTET_OK;
-    if (!made || !waiting) {
+    if (going) {
+        memcpy(graph->nodes, sorted, (size_t)placed * sizeof *sorted);
+    } else if (depth.cycle) {
+        status = oct_fail_node(diagnostic, OCTET_ERROR_FORMAT, depth.cycle->name,
+                               "the graph has a cycle through this node");
+    } else {
         status = oct_fail_memory(diagnostic);
     }
-    int32_t count = graph->node_count;
-    if (status == OCTET_OK) {
-        memcpy(waiting, graph->nodes, (size_t)count * sizeof *waiting);
-    }
-    int32_t placed = 0;
-    while (status == OCTET_OK && count > 0) {
-        int32_t left = 0;
-        for (int32_t i = 0; i < count; i++) {
-            OctNode *node = waiting[i];
-            Ready ready = {sort, made, true};
-            visit_inputs(node, check_ready, &ready);
-            if (!ready.ready) {
-                waiting[left++] = node;
-                continue;
-            }
-            graph->nodes[placed++] = node;
-            for (int32_t k = 0; k < node->output_count; k++) {
-                if (node->outputs[k]) {
-                    made[node->outputs[k]->id] = true;
-                }
-            }
-        }
-        if (left == count) {
-            status = oct_fail_node(diagnostic, OCTET_ERROR_FORMAT, waiting[0]->name,
-                                   "the graph has a cycle through this node");
-            memcpy(graph->nodes + placed, waiting, (size_t)left * sizeof *waiting);
-        }
-        count = left;
-    }
-    oct_free(made);
-    oct_free(waiting);
+    oct_free(depth.state);
+    oct_free(depth.stack);
+    oct_free(sorted);
     return status;
 }
 
@@ -241,7 +278,7 @@ OctetStatus oct_graph_compact(OctGraph *graph, OctetDiagnostic *diagnostic) {
     if (!sort.used) {
         return oct_fail_memory(diagnostic);
     }
-    OctetStatus status = sort_nodes(&sort, diagnostic);
+    OctetStatus status = sort_nodes(graph, diagnostic);
     if (status == OCTET_OK) {
         for (int32_t i = 0; i < graph->node_count; i++) {
             visit_inputs(graph->nodes[i], mark_used, &sort);

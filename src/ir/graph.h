@@ -136,7 +136,7 @@ struct OctetNode {
     int32_t input_count;
     int32_t output_count;
     OctAttribute *attributes;
-    int32_t attribute_count;
+    int32_t attribute_count, attribute_capacity;
     OctActivation activation;
     const OctFusion *fusion;  /* NULL except in the engine's clones */
     const char *float_reason; /* set by convert: why the node stays in float; NULL otherwise */

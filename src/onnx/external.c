@@ -135,10 +135,11 @@ OctetStatus oct_external_find(const Onnx__TensorProto *proto, OctDataSource *sou
     }
     uint64_t size = oct_file_size(source->file);
     if (*offset > size || bytes > size - *offset) {
-        return oct_fail(diagnostic, OCTET_ERROR_FORMAT,
-                        "its external data (%zu bytes from offset %llu) is not in \"%s\", which has "
-                        "%llu bytes",
-                        bytes, (unsigned long long)*offset, location, (unsigned long long)size);
+        return oct_fail(
+            diagnostic, OCTET_ERROR_FORMAT,
+            "its external data (%zu bytes from offset %llu) is not in \"%s\", which has "
+            "%llu bytes",
+            bytes, (unsigned long long)*offset, location, (unsigned long long)size);
     }
     if (bytes > source->external_left) {
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT,

@@ -17,11 +17,6 @@ bool oct_dtype_from_proto(int32_t number, OctetDType *dtype) {
     return known;
 }
 
-OctetDType oct_dtype_computed(OctetDType dtype) {
-    bool narrowed = dtype == OCTET_F16 || dtype == OCTET_BF16 || dtype == OCTET_F64;
-    return narrowed ? OCTET_F32 : dtype;
-}
-
 OctetStatus oct_shape_from_dims(const int64_t *dims, size_t count, OctetShape *shape,
                                 OctetDiagnostic *diagnostic) {
     *shape = (OctetShape){0};
@@ -254,8 +249,8 @@ static bool sparse_index(const OctetTensor *indices, const OctetShape *shape, in
     return true;
 }
 
-static OctetStatus expand(const OctetTensor *values, const OctetTensor *indices,
-                          OctetTensor *dense, OctetDiagnostic *diagnostic) {
+static OctetStatus expand(const OctetTensor *values, const OctetTensor *indices, OctetTensor *dense,
+                          OctetDiagnostic *diagnostic) {
     int64_t stored;
     int64_t count;
     bool shaped = values->shape.rank == 1 && octet_shape_count(&values->shape, &stored) &&

@@ -8,12 +8,12 @@
 
 /* Where tensors may take bytes from that are not in the message itself, and how many. */
 typedef struct OctDataSource {
-    const char *folder;    /* of the model; NULL: external data is refused */
+    const char *folder;     /* of the model; NULL: external data is refused */
     uint64_t external_left; /* bytes of external data that may still be read */
-    uint64_t dense_left;   /* bytes that sparse tensors may still expand to */
-    OctFile *file;         /* the external file opened last */
-    char *location;        /* its name in the model */
-    bool narrowed;         /* set when a f16, bf16 or f64 tensor was turned into f32 */
+    uint64_t dense_left;    /* bytes that sparse tensors may still expand to */
+    OctFile *file;          /* the external file opened last */
+    char *location;         /* its name in the model */
+    bool narrowed;          /* set when a f16, bf16 or f64 tensor was turned into f32 */
 } OctDataSource;
 
 void oct_data_source_close(OctDataSource *source);
@@ -21,8 +21,6 @@ void oct_data_source_close(OctDataSource *source);
 /* ONNX's number of an element type; false for those that Octet has no room for (complex, float8,
  * float4). `dtype` is the type in the file. */
 bool oct_dtype_from_proto(int32_t number, OctetDType *dtype);
-/* The type that the engine holds it in: f32 for f16, bf16 and f64, else itself. */
-OctetDType oct_dtype_computed(OctetDType dtype);
 
 /* Dimensions of data: none below 0, at most OCTET_MAX_RANK. */
 OctetStatus oct_shape_from_dims(const int64_t *dims, size_t count, OctetShape *shape,

@@ -27,8 +27,6 @@ OctetStatus oct_fail_op(OctetDiagnostic *diagnostic, OctetStatus status, const O
 bool oct_dtype_is_float(OctetDType dtype);   /* f32, f64, f16, bf16 */
 bool oct_dtype_is_integer(OctetDType dtype); /* 4 to 64 bits, bool not included */
 bool oct_dtype_is_signed(OctetDType dtype);  /* signed integers */
-/* The type that values of a file's type are held and computed in: f32 for every float type. */
-OctetDType oct_dtype_computed(OctetDType dtype);
 
 /* ---- shapes ---- */
 static inline bool oct_dim_is_number(int64_t dim) {

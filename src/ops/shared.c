@@ -32,10 +32,6 @@ bool oct_dtype_is_signed(OctetDType dtype) {
            dtype == OCTET_S64;
 }
 
-OctetDType oct_dtype_computed(OctetDType dtype) {
-    return oct_dtype_is_float(dtype) ? OCTET_F32 : dtype;
-}
-
 /* ---- shapes ---- */
 
 bool oct_dims_agree(int64_t a, int64_t b) {
