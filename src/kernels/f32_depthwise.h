@@ -4,6 +4,9 @@
 
 #include "kernels/f32_gemm.h"
 
+/* Larger filters take the matrix kernels. */
+enum { OCT_F32_DEPTHWISE_MAX_TAPS = 96 };
+
 /* row_count pixels x `channels` channels. */
 typedef struct OctF32DepthwiseTile {
     const float *const *rows; /* [taps][mr] pointers to `channels` floats */

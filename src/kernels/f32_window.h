@@ -18,7 +18,11 @@ typedef struct OctF32Window {
     size_t input_pixel; /* floats between two neighboring input pixels */
     size_t output_pixel;
     size_t channels; /* floats read at a pixel */
+    bool linear;     /* one tap, and pixel i reads input pixel i and is output pixel i */
 } OctF32Window;
+
+/* Sets `linear` from the axes. */
+void oct_f32_window_finish(OctF32Window *window);
 
 size_t oct_f32_window_pixels(const OctF32Window *window);
 size_t oct_f32_window_taps(const OctF32Window *window);

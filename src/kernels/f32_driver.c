@@ -1,0 +1,186 @@
+#include "kernels/f32_driver.h"
+#include "base/cpu.h"
+#include "base/threads.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    MAX_TAPS = 96,       /* pointers of so many taps are held at once, on the stack */
+    TASKS_PER_THREAD = 4 /* enough for an even finish */
+};
+
+typedef struct Split {
+    const OctF32Job *job;
+    size_t mr, nr;
+    size_t pixels, tiles, panels;
+    size_t tiles_per_task, panels_per_task;
+    size_t tile_tasks, panel_tasks;
+} Split;
+
+static size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* A task walks its tiles with all of its panels, so the panels should stay in half of L2. */
+static void plan_split(Split *split, size_t threads) {
+    const OctF32Job *job = split->job;
+    split->pixels = oct_f32_window_pixels(&job->window);
+    split->tiles = divide_up(split->pixels, split->mr);
+    size_t k = oct_f32_window_taps(&job->window) * job->window.channels;
+    split->panels = job->depthwise ? 1 : divide_up(job->columns, split->nr);
+    size_t fitting =
+        oct_cpu_l2_bytes() / 2 / (oct_f32_gemm_panel_floats(job->gemm, k) * sizeof(float));
+    split->panels_per_task = smaller(split->panels, fitting ? fitting : 1);
+    split->tiles_per_task = split->tiles;
+    if (threads > 1) {
+        size_t wanted = threads * TASKS_PER_THREAD;
+        size_t outer = job->batch * job->groups * divide_up(split->panels, split->panels_per_task);
+        size_t cuts = divide_up(wanted, outer);
+        split->tiles_per_task = divide_up(split->tiles, smaller(cuts, split->tiles));
+        outer *= divide_up(split->tiles, split->tiles_per_task);
+        cuts = divide_up(wanted, outer);
+        size_t cut_panels = divide_up(split->panels_per_task, cuts);
+        split->panels_per_task = smaller(split->panels_per_task, cut_panels);
+    }
+    split->tile_tasks = divide_up(split->tiles, split->tiles_per_task);
+    split->panel_tasks = divide_up(split->panels, split->panels_per_task);
+}
+
+/* A window of more taps than fit: the chain goes through a buffer, chunk by chunk. */
+static void run_panel_in_chunks(const Split *split, const OctF32WindowTile *window_tile,
+                                const float *input, const OctF32Tile *whole) {
+    const OctF32Job *job = split->job;
+    const float *rows[MAX_TAPS * OCT_F32_MAX_ROWS];
+    float buffer[OCT_F32_MAX_ROWS * OCT_F32_MAX_COLUMNS];
+    size_t offsets[OCT_F32_MAX_ROWS];
+    for (size_t row = 0; row < split->mr; row++) {
+        offsets[row] = row * split->nr;
+    }
+    OctF32Tile tile = *whole;
+    tile.rows = rows;
+    tile.output = buffer;
+    tile.offsets = offsets;
+    tile.residual = NULL;
+    tile.minimum = -INFINITY;
+    tile.maximum = INFINITY;
+    for (size_t tap = 0; tap < window_tile->taps; tap += MAX_TAPS) {
+        tile.taps = smaller(window_tile->taps - tap, MAX_TAPS);
+        oct_f32_window_rows(&job->window, window_tile, input, job->zero, split->mr, tap, tile.taps,
+                            rows);
+        job->gemm->kernel(&tile);
+        tile.bias = NULL;
+        tile.weights += tile.taps * tile.depth * split->nr;
+    }
+    for (size_t row = 0; row < whole->row_count; row++) {
+        for (size_t column = 0; column < whole->column_count; column++) {
+            size_t at = whole->offsets[row] + column;
+            float value = buffer[offsets[row] + column];
+            value = whole->residual ? value + whole->residual[at] : value;
+            whole->output[at] = oct_f32_clamp(value, whole->minimum, whole->maximum);
+        }
+    }
+}
+
+static void run_gemm_tiles(const Split *split, size_t group, const float *input, float *output,
+                           const float *residual, size_t first_tile, size_t end_tile,
+                           size_t first_panel, size_t end_panel) {
+    const OctF32Job *job = split->job;
+    const OctF32Window *window = &job->window;
+    size_t k = oct_f32_window_taps(window) * window->channels;
+    size_t panel_floats = oct_f32_gemm_panel_floats(job->gemm, k);
+    const float *packed = job->packed + group * job->group_floats;
+    const float *rows[MAX_TAPS * OCT_F32_MAX_ROWS];
+    size_t offsets[OCT_F32_MAX_ROWS];
+    OctF32WindowTile window_tile;
+    OctF32Tile tile = {
+        .rows = rows, .offsets = offsets, .minimum = job->minimum, .maximum = job->maximum};
+    for (size_t i = first_tile; i < end_tile; i++) {
+        size_t first = i * split->mr;
+        tile.row_count = smaller(split->mr, split->pixels - first);
+        oct_f32_window_tile(window, first, tile.row_count, true, &window_tile, offsets);
+        tile.taps = window_tile.taps;
+        tile.depth = window->channels * (window_tile.joined ? (size_t)window->axis[2].taps : 1);
+        bool fits = tile.taps <= MAX_TAPS;
+        if (fits) {
+            oct_f32_window_rows(window, &window_tile, input, job->zero, split->mr, 0, tile.taps,
+                                rows);
+        }
+        for (size_t panel = first_panel; panel < end_panel; panel++) {
+            tile.bias = packed + panel * panel_floats;
+            tile.weights = tile.bias + split->nr;
+            tile.output = output + panel * split->nr;
+            tile.residual = residual ? residual + panel * split->nr : NULL;
+            tile.column_count = smaller(split->nr, job->columns - panel * split->nr);
+            if (fits) {
+                job->gemm->kernel(&tile);
+            } else {
+                run_panel_in_chunks(split, &window_tile, input, &tile);
+            }
+        }
+    }
+}
+
+static void run_depthwise_tiles(const Split *split, const float *input, float *output,
+                                const float *residual, size_t first_tile, size_t end_tile) {
+    const OctF32Job *job = split->job;
+    const float *rows[OCT_F32_DEPTHWISE_MAX_TAPS * OCT_F32_MAX_ROWS];
+    size_t offsets[OCT_F32_MAX_ROWS];
+    OctF32WindowTile window_tile;
+    OctF32DepthwiseTile tile = {.rows = rows,
+                                .taps = oct_f32_window_taps(&job->window),
+                                .weights = job->packed,
+                                .output = output,
+                                .residual = residual,
+                                .offsets = offsets,
+                                .channels = job->columns,
+                                .minimum = job->minimum,
+                                .maximum = job->maximum};
+    for (size_t i = first_tile; i < end_tile; i++) {
+        size_t first = i * split->mr;
+        tile.row_count = smaller(split->mr, split->pixels - first);
+        oct_f32_window_tile(&job->window, first, tile.row_count, false, &window_tile, offsets);
+        oct_f32_window_rows(&job->window, &window_tile, input, job->zero, split->mr, 0, tile.taps,
+                            rows);
+        job->depthwise->kernel(&tile);
+    }
+}
+
+static void run_task(void *user, size_t index) {
+    const Split *split = user;
+    const OctF32Job *job = split->job;
+    size_t tile_task = index % split->tile_tasks;
+    index /= split->tile_tasks;
+    size_t image = index % job->batch;
+    index /= job->batch;
+    size_t panel_task = index % split->panel_tasks;
+    size_t group = index / split->panel_tasks;
+    size_t first_tile = tile_task * split->tiles_per_task;
+    size_t end_tile = smaller(first_tile + split->tiles_per_task, split->tiles);
+    const float *input = job->input + image * job->input_image + group * job->window.channels;
+    size_t output_at = image * job->output_image + group * job->columns;
+    const float *residual = job->residual ? job->residual + output_at : NULL;
+    if (job->depthwise) {
+        run_depthwise_tiles(split, input, job->output + output_at, residual, first_tile, end_tile);
+        return;
+    }
+    size_t first_panel = panel_task * split->panels_per_task;
+    size_t end_panel = smaller(first_panel + split->panels_per_task, split->panels);
+    run_gemm_tiles(split, group, input, job->output + output_at, residual, first_tile, end_tile,
+                   first_panel, end_panel);
+}
+
+void oct_f32_job_run(const OctF32Job *job, OctetThreadPool *pool) {
+    Split split = {
+        .job = job, .mr = job->depthwise ? job->depthwise->mr : job->gemm->mr, .nr = job->gemm->nr};
+    if (oct_f32_window_pixels(&job->window) == 0 || job->columns == 0 || job->batch == 0) {
+        return;
+    }
+    plan_split(&split, oct_pool_size(pool));
+    oct_parallel_for(pool, run_task, &split,
+                     split.tile_tasks * split.panel_tasks * job->batch * job->groups);
+}

@@ -1,0 +1,105 @@
+#include "kernels/f32_isa.h"
+
+#include <immintrin.h>
+
+/* 14 rows x 32 columns: 28 sums, 2 vectors of weights, 1 broadcast of the 32 registers. */
+enum { MR = 14, NR = 32 };
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __m512 clamp(__m512 value, __m512 minimum, __m512 maximum) {
+    /* the second operand is returned when either is NaN, and for equal zeros */
+    return _mm512_min_ps(maximum, _mm512_max_ps(minimum, value));
+}
+
+INLINE void store_row(const OctF32Tile *tile, size_t row, const __m512 *sum, size_t vectors,
+                      __mmask16 last) {
+    __m512 minimum = _mm512_set1_ps(tile->minimum);
+    __m512 maximum = _mm512_set1_ps(tile->maximum);
+    for (size_t v = 0; v < vectors; v++) {
+        __mmask16 mask = v + 1 == vectors ? last : (__mmask16)0xFFFF;
+        size_t at = tile->offsets[row] + 16 * v;
+        __m512 value = sum[v];
+        if (tile->residual) {
+            value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, tile->residual + at));
+        }
+        _mm512_mask_storeu_ps(tile->output + at, mask, clamp(value, minimum, maximum));
+    }
+}
+
+INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
+    __m512 sum[MR][2];
+    __mmask16 last = (__mmask16)(0xFFFFu >> (16 * vectors - tile->column_count));
+    for (size_t v = 0; v < vectors; v++) {
+        __mmask16 mask = v + 1 == vectors ? last : (__mmask16)0xFFFF;
+        for (size_t row = 0; row < rows; row++) {
+            sum[row][v] =
+                tile->bias
+                    ? _mm512_loadu_ps(tile->bias + 16 * v)
+                    : _mm512_maskz_loadu_ps(mask, tile->output + tile->offsets[row] + 16 * v);
+        }
+    }
+    const float *weights = tile->weights;
+    const float *const *pointers = tile->rows;
+    for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
+        const float *a[MR];
+        for (size_t row = 0; row < rows; row++) {
+            a[row] = pointers[row];
+        }
+        for (size_t i = 0; i < tile->depth; i++, weights += NR) {
+            __m512 w[2];
+            for (size_t v = 0; v < vectors; v++) {
+                w[v] = _mm512_loadu_ps(weights + 16 * v);
+            }
+            for (size_t row = 0; row < rows; row++) {
+                __m512 x = _mm512_set1_ps(a[row][i]);
+                for (size_t v = 0; v < vectors; v++) {
+                    sum[row][v] = _mm512_fmadd_ps(x, w[v], sum[row][v]);
+                }
+            }
+        }
+    }
+    for (size_t row = 0; row < rows; row++) {
+        store_row(tile, row, sum[row], vectors, last);
+    }
+}
+
+#define ROWS(n)                                                                                    \
+    static void run_##n##x1(const OctF32Tile *tile) {                                              \
+        run_rows(tile, n, 1);                                                                      \
+    }                                                                                              \
+    static void run_##n##x2(const OctF32Tile *tile) {                                              \
+        run_rows(tile, n, 2);                                                                      \
+    }
+ROWS(1)
+ROWS(2)
+ROWS(3)
+ROWS(4)
+ROWS(5)
+ROWS(6)
+ROWS(7)
+ROWS(8)
+ROWS(9)
+ROWS(10)
+ROWS(11)
+ROWS(12)
+ROWS(13)
+ROWS(14)
+
+static void run_tile(const OctF32Tile *tile) {
+    static const OctF32TileKernel kernels[MR][2] = {
+        {run_1x1, run_1x2},   {run_2x1, run_2x2},   {run_3x1, run_3x2},   {run_4x1, run_4x2},
+        {run_5x1, run_5x2},   {run_6x1, run_6x2},   {run_7x1, run_7x2},   {run_8x1, run_8x2},
+        {run_9x1, run_9x2},   {run_10x1, run_10x2}, {run_11x1, run_11x2}, {run_12x1, run_12x2},
+        {run_13x1, run_13x2}, {run_14x1, run_14x2},
+    };
+    kernels[tile->row_count - 1][tile->column_count > 16](tile);
+}
+
+const OctF32GemmBundle oct_f32_gemm_avx512vnni = {
+    .name = "f32 14x32 avx512",
+    .cpu = OCTET_CPU_AVX512_VNNI,
+    .mr = MR,
+    .nr = NR,
+    .kernel = run_tile,
+};
