@@ -1,0 +1,104 @@
+#include "base/diag.h"
+#include "ops/evaluate.h"
+#include "passes/passes.h"
+
+#include <string.h>
+
+/* A constant larger than this is left to be computed at run time: ConstantOfShape of a hostile
+ * shape must not fill the memory, and a large Expand only makes the file larger. */
+enum { MAX_FOLDED_BYTES = 64 * 1024 * 1024 };
+
+/* Shape results and the like, whose value inference knows without computing. */
+static bool fold_known(OctGraph *graph, OctValue *value) {
+    OctetTensor *tensor;
+    bool numbers = value->known && (value->dtype == OCTET_S64 || value->dtype == OCTET_S32) &&
+                   oct_value_has_static_shape(value) && !oct_value_quantized(value);
+    for (int32_t i = 0; numbers && i < value->known_count; i++) {
+        numbers = value->known[i] > INT64_MIN / 4 && value->known[i] >= 0;
+    }
+    if (!numbers || octet_tensor_create(value->dtype, &value->shape, &tensor, NULL) != OCTET_OK) {
+        return false;
+    }
+    for (int32_t i = 0; i < value->known_count; i++) {
+        if (value->dtype == OCTET_S64) {
+            ((int64_t *)tensor->data)[i] = value->known[i];
+        } else {
+            ((int32_t *)tensor->data)[i] = (int32_t)value->known[i];
+        }
+    }
+    OctNode *producer = value->producer;
+    if (!oct_graph_set_constant(graph, value, tensor)) {
+        return false;
+    }
+    oct_graph_remove_node(graph, producer);
+    return true;
+}
+
+static bool worth_folding(const OctNode *node) {
+    /* a quantized constant is meant to stay small, and its dequantization to stay visible */
+    if (strcmp(node->op_type, "DequantizeLinear") == 0) {
+        return false;
+    }
+    for (int32_t k = 0; k < node->output_count; k++) {
+        if (node->outputs[k] && node->outputs[k]->is_output) {
+            return false;
+        }
+    }
+    for (int32_t k = 0; k < node->input_count; k++) {
+        if (node->inputs[k] && oct_value_quantized(node->inputs[k])) {
+            return false;
+        }
+    }
+    return oct_node_is_evaluable(node);
+}
+
+static OctetStatus fold_node(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    enum { MOST_OUTPUTS = 64 };
+    OctetTensor *outputs[MOST_OUTPUTS];
+    OctetDiagnostic ignored = {0};
+    if (node->output_count > MOST_OUTPUTS) {
+        return OCTET_OK;
+    }
+    OctetStatus status = oct_node_evaluate(graph, node, MAX_FOLDED_BYTES, outputs, &ignored);
+    if (status == OCTET_ERROR_OUT_OF_MEMORY) {
+        return oct_fail_memory(diagnostic);
+    }
+    if (status != OCTET_OK) {
+        return OCTET_OK; /* what can't be folded is left for the run, which tells why */
+    }
+    int32_t count = node->output_count;
+    OctValue *values[MOST_OUTPUTS];
+    memcpy(values, node->outputs, (size_t)count * sizeof *values);
+    oct_graph_remove_node(graph, node);
+    for (int32_t k = 0; k < count; k++) {
+        if (values[k] && !oct_graph_set_constant(graph, values[k], outputs[k])) {
+            status = oct_fail_memory(diagnostic);
+        }
+    }
+    return status;
+}
+
+OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        OctNode *node = graph->nodes[i];
+        if (node->dead) {
+            continue;
+        }
+        if (node->op && node->op->infer) {
+            /* inputs that were folded a moment ago tell more than before */
+            OctetStatus status = node->op->infer(graph, node, diagnostic);
+            if (status != OCTET_OK) {
+                return oct_fail_in_node(diagnostic, status, node->name);
+            }
+        }
+        OctValue *output = oct_node_output(node, 0);
+        bool alone = node->output_count == 1 && output && !output->is_output;
+        if (alone && !output->constant && fold_known(graph, output)) {
+            continue;
+        }
+        if (worth_folding(node)) {
+            OCT_TRY(fold_node(graph, node, diagnostic));
+        }
+    }
+    return OCTET_OK;
+}
