@@ -13,16 +13,16 @@
 typedef struct OctQ8ConvArgs {
     size_t pixels;
     size_t taps, k; /* k bytes at each of `taps` rows */
-    /* The row of tap t for pixel p is pointers[t * pointer_stride + p]; if pointers is NULL it is
-     * input + p * input_stride, and taps is 1. */
+    /* The row of tap t for pixel p is pointers[t * pointer_stride + p] + pointer_offset; if
+     * pointers is NULL it is input + p * input_stride, and taps is 1. */
     const uint8_t *const *pointers;
     size_t pointer_stride;
+    size_t pointer_offset; /* added to every pointer: the first channel of a group */
     const uint8_t *input;
     size_t input_stride;
     const void *packed;
     size_t first_channel; /* a multiple of the bundle's nr */
     size_t channels;      /* up to the end of the packed channels, or a multiple of nr */
-    size_t all_channels;  /* how many channels were packed */
     /* u8, s32 or f32 as the epilogue says: pixel 0, channel 0 of the packed weights; stride in
      * elements between pixels. */
     void *output;
@@ -62,13 +62,14 @@ typedef struct OctQ8ConvBundle {
 /* The best bundle of `cpu` (a level, see octet_get_cpu). */
 const OctQ8ConvBundle *oct_q8_conv_select(OctetCpu cpu);
 
-/* Depthwise: one tap a byte and channel. Same arguments as above with k unused; all channels. */
+/* Depthwise: one call computes `pixels` neighboring outputs of one output row, all channels. */
 typedef struct OctQ8DepthwiseArgs {
-    size_t pixels; /* outputs of one row */
+    size_t pixels;
     size_t kernel_h, kernel_w, channels;
-    /* The row of kernel row r, at input column x of the padded frame, is
-     * rows[r * row_stride + x], x = output * stride_w + tap * dilation_w. */
-    const uint8_t *const *rows;
+    /* The input pixel (`channels` bytes, none behind is read) that output p multiplies with the
+     * tap at kernel row r and column t is
+     * pointers[r * row_stride + p * stride_w + t * dilation_w]. */
+    const uint8_t *const *pointers;
     size_t row_stride;
     size_t stride_w, dilation_w;
     const void *packed;

@@ -67,10 +67,6 @@ typedef struct OctQ8VectorOps {
     int32_t (*sum)(const uint8_t *x, size_t count);
     /* y[i] = x[i] ^ 0x80: s8 to u8 at the engine's border and back */
     void (*flip)(const uint8_t *x, uint8_t *y, size_t count);
-    /* [rows][columns] -> [columns][rows] of bytes, strides between rows in bytes: NCHW to NHWC
-     * and back, channel shuffle */
-    void (*transpose)(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride, size_t rows,
-                      size_t columns);
     /* quantize and transpose in one: x is [channels][pixels] of f32 (planes x_stride apart), y is
      * [pixels] of channels bytes, y_stride apart */
     void (*quantize_planes)(const float *x, size_t x_stride, float scale, uint8_t zero_point,

@@ -1,0 +1,313 @@
+/* Creating an int8 convolution: validation, choice of the path, zero points, packing. */
+#include "base/diag.h"
+#include "base/mem.h"
+#include "kernels/q8_conv_plan.h"
+
+#include <math.h>
+#include <string.h>
+
+OctQ8ConvParams oct_q8_conv_params(size_t in_channels, size_t out_channels) {
+    return (OctQ8ConvParams){.in_channels = in_channels,
+                             .out_channels = out_channels,
+                             .groups = 1,
+                             .kernel_h = 1,
+                             .kernel_w = 1,
+                             .stride_h = 1,
+                             .stride_w = 1,
+                             .dilation_h = 1,
+                             .dilation_w = 1,
+                             .epilogue = {.maximum = 255}};
+}
+
+static size_t window(size_t kernel, size_t dilation) {
+    return (kernel - 1) * dilation + 1;
+}
+
+static OctetStatus check_sizes(const OctQ8ConvParams *params, OctetDiagnostic *diagnostic) {
+    const size_t limit = (size_t)1 << 30;
+    const size_t sizes[] = {params->in_channels, params->out_channels, params->groups,
+                            params->kernel_h,    params->kernel_w,     params->stride_h,
+                            params->stride_w,    params->dilation_h,   params->dilation_w};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        if (sizes[i] == 0 || sizes[i] > limit) {
+            return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                            "a convolution's channels, groups, kernel, strides and dilations must "
+                            "be from 1 to 2^30");
+        }
+    }
+    if (params->in_channels % params->groups || params->out_channels % params->groups) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "%zu groups do not divide %zu input and %zu output channels",
+                        params->groups, params->in_channels, params->out_channels);
+    }
+    if (params->pad_top > limit || params->pad_left > limit || params->pad_bottom > limit ||
+        params->pad_right > limit) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, "padding beyond 2^30");
+    }
+    size_t area;
+    if (!oct_mul_size(window(params->kernel_h, params->dilation_h),
+                      window(params->kernel_w, params->dilation_w), &area) ||
+        area > OCT_Q8_MAX_POINTERS / 2) {
+        return oct_fail(diagnostic, OCTET_ERROR_UNSUPPORTED,
+                        "a convolution window of %zu x %zu pixels is larger than %d",
+                        window(params->kernel_h, params->dilation_h),
+                        window(params->kernel_w, params->dilation_w), OCT_Q8_MAX_POINTERS / 2);
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus check_data(const OctQ8ConvParams *params, OctetDiagnostic *diagnostic) {
+    if (!params->weights || (!params->multipliers && params->epilogue.kind != OCT_Q8_OUT_S32) ||
+        params->epilogue.minimum > params->epilogue.maximum) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "a convolution needs weights, multipliers and a range");
+    }
+    for (size_t c = 0; params->multipliers && c < params->out_channels; c++) {
+        if (!isfinite(params->multipliers[c])) {
+            return oct_fail(diagnostic, OCTET_ERROR_NUMERIC,
+                            "the requantization multiplier of channel %zu is not finite", c);
+        }
+    }
+    size_t count = params->weight_zero_points ? params->weight_zero_point_count : 0;
+    if (count > 1 && count != params->out_channels) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "%zu weight zero points for %zu channels", count, params->out_channels);
+    }
+    for (size_t c = 0; c < count; c++) {
+        if (params->weight_zero_points[c] < -128 || params->weight_zero_points[c] > 127) {
+            return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                            "weight zero point %d is outside [-128, 127]",
+                            params->weight_zero_points[c]);
+        }
+    }
+    return OCTET_OK;
+}
+
+static int32_t weight_zero_point(const OctQ8ConvParams *params, size_t channel) {
+    if (!params->weight_zero_points || params->weight_zero_point_count == 0) {
+        return 0;
+    }
+    return params->weight_zero_points[params->weight_zero_point_count == 1 ? 0 : channel];
+}
+
+/* No accumulator can leave int32. The bound |x - zx| * |w - zw| <= 255 * 255 settles all but
+ * very deep sums; for those the weights themselves are added up. */
+static OctetStatus check_range(const OctQ8ConvParams *params, size_t depth,
+                               OctetDiagnostic *diagnostic) {
+    int64_t zx = params->input_zero_point;
+    bool deep = depth > ((size_t)1 << 31) / (255 * 255);
+    for (size_t c = 0; c < params->out_channels; c++) {
+        int64_t bias = params->bias ? params->bias[c] : 0;
+        int64_t high = (int64_t)(deep ? 0 : depth) * 255 * 255, low = -high;
+        int64_t zero = weight_zero_point(params, c);
+        if (bias + high > INT32_MAX || bias + low < INT32_MIN || deep) {
+            const int8_t *w = params->weights + c * depth;
+            high = low = 0;
+            for (size_t i = 0; i < depth; i++) {
+                int64_t at_255 = (w[i] - zero) * (255 - zx), at_0 = (w[i] - zero) * -zx;
+                high += at_255 > at_0 ? at_255 : at_0;
+                low += at_255 > at_0 ? at_0 : at_255;
+            }
+        }
+        if (bias + high > INT32_MAX || bias + low < INT32_MIN) {
+            return oct_fail(diagnostic, OCTET_ERROR_NUMERIC,
+                            "the sum of output channel %zu (%zu products, bias %lld) can leave "
+                            "int32; raise that channel's weight scale",
+                            c, depth, (long long)bias);
+        }
+    }
+    return OCTET_OK;
+}
+
+/* How many s8 numbers w - zero_point needs as a sum: 1, 2, or 3 for the one value 255. */
+static size_t count_copies(const OctQ8ConvParams *params, size_t depth, bool *any) {
+    size_t copies = 1;
+    for (size_t c = 0; c < params->out_channels; c++) {
+        int32_t zero = weight_zero_point(params, c);
+        *any = *any || zero != 0;
+        for (size_t i = 0; zero != 0 && i < depth; i++) {
+            int32_t w = params->weights[c * depth + i] - zero;
+            size_t needed = w > 254 ? 3 : w < -128 || w > 127 ? 2 : 1;
+            copies = needed > copies ? needed : copies;
+        }
+    }
+    return copies;
+}
+
+/* Makes *adjusted[channel][copy][depth], the sum of whose copies is w - zero_point. It stays NULL
+ * if the weights can be used as they are. */
+static OctetStatus apply_zero_points(const OctQ8ConvParams *params, size_t depth, int8_t **adjusted,
+                                     size_t *copies, OctetDiagnostic *diagnostic) {
+    bool any = false;
+    *copies = count_copies(params, depth, &any);
+    if (!any) {
+        return OCTET_OK;
+    }
+    int8_t *made = oct_calloc(*copies, params->out_channels * depth);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    for (size_t i = 0; i < params->out_channels * depth; i++) {
+        size_t channel = i / depth;
+        int32_t rest = params->weights[i] - weight_zero_point(params, channel);
+        for (size_t copy = 0; copy < *copies; copy++) {
+            int32_t part = rest < -128 ? -128 : rest > 127 ? 127 : rest;
+            made[(channel * *copies + copy) * depth + i % depth] = (int8_t)part;
+            rest -= part;
+        }
+    }
+    *adjusted = made;
+    return OCTET_OK;
+}
+
+static OctQ8ConvPath choose_path(const OctQ8ConvParams *params, size_t copies) {
+    bool one = params->kernel_h == 1 && params->kernel_w == 1;
+    bool padded = params->pad_top || params->pad_left || params->pad_bottom || params->pad_right;
+    size_t channels = params->in_channels;
+    if (params->groups == channels && params->out_channels == channels && channels > 1 &&
+        copies == 1) {
+        return OCT_Q8_PATH_DEPTHWISE;
+    }
+    if (one && !padded && params->stride_h == 1 && params->stride_w == 1 && copies == 1) {
+        return OCT_Q8_PATH_DIRECT;
+    }
+    if (params->groups == 1 && params->kernel_w > 1 && params->dilation_w == 1 &&
+        (channels <= 16 || channels % 4 != 0)) {
+        return OCT_Q8_PATH_PADDED;
+    }
+    return OCT_Q8_PATH_POINTERS;
+}
+
+static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, const int8_t *weights,
+                              OctetDiagnostic *diagnostic) {
+    size_t channel_stride = conv->taps * conv->k;
+    conv->group_bytes = conv->bundle->packed_bytes(conv->group_out, conv->taps, conv->k);
+    /* panels read 64-byte vectors */
+    conv->group_bytes = (conv->group_bytes + 63) / 64 * 64;
+    if (conv->group_bytes == 0 ||
+        !oct_mul_size(conv->group_bytes, params->groups, &conv->packed_bytes)) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "a convolution's weights are too large");
+    }
+    conv->packed = oct_aligned_alloc(conv->packed_bytes);
+    if (!conv->packed) {
+        return oct_fail_memory(diagnostic);
+    }
+    for (size_t g = 0; g < params->groups; g++) {
+        size_t first = g * conv->group_out;
+        OctQ8PackSource source = {
+            .weights = weights + first * channel_stride,
+            .channel_stride = channel_stride,
+            .tap_stride = conv->k,
+            .k_stride = 1,
+            .channels = conv->group_out,
+            .taps = conv->taps,
+            .k = conv->k,
+            .bias = params->bias ? params->bias + first : NULL,
+            .multipliers = params->multipliers ? params->multipliers + first : NULL,
+            .input_zero_point = params->input_zero_point,
+        };
+        conv->bundle->pack(&source, conv->packed + g * conv->group_bytes);
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus pack_depthwise(OctQ8Conv *conv, const OctQ8ConvParams *params,
+                                  const int8_t *weights, OctetDiagnostic *diagnostic) {
+    conv->packed_bytes =
+        conv->depthwise->packed_bytes(params->in_channels, params->kernel_h, params->kernel_w);
+    if (conv->packed_bytes == 0) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "a convolution's weights are too large");
+    }
+    conv->packed = oct_aligned_alloc(conv->packed_bytes);
+    if (!conv->packed) {
+        return oct_fail_memory(diagnostic);
+    }
+    OctQ8DepthwiseSource source = {
+        .weights = weights,
+        .channel_stride = params->kernel_h * params->kernel_w,
+        .tap_stride = 1,
+        .channels = params->in_channels,
+        .kernel_h = params->kernel_h,
+        .kernel_w = params->kernel_w,
+        .bias = params->bias,
+        .multipliers = params->multipliers,
+        .input_zero_point = params->input_zero_point,
+    };
+    conv->depthwise->pack(&source, conv->packed);
+    return OCTET_OK;
+}
+
+static OctetStatus build(OctQ8Conv *conv, const OctQ8ConvParams *params, OctetCpu cpu, size_t depth,
+                         OctetDiagnostic *diagnostic) {
+    int8_t *adjusted = NULL;
+    OCT_TRY(apply_zero_points(params, depth, &adjusted, &conv->copies, diagnostic));
+    const int8_t *weights = adjusted ? adjusted : params->weights;
+    conv->path = choose_path(params, conv->copies);
+    conv->group_in = params->in_channels / params->groups;
+    conv->group_out = params->out_channels / params->groups;
+    bool rows = conv->path == OCT_Q8_PATH_PADDED;
+    conv->taps = params->kernel_h * (rows ? 1 : params->kernel_w) * conv->copies;
+    conv->k = conv->group_in * (rows ? params->kernel_w : 1);
+    OctetStatus status = OCTET_OK;
+    size_t zeros = params->in_channels + 64;
+    conv->zero_row = oct_aligned_alloc(zeros);
+    if (!conv->zero_row) {
+        status = oct_fail_memory(diagnostic);
+    } else {
+        memset(conv->zero_row, params->input_zero_point, zeros);
+        if (conv->path == OCT_Q8_PATH_DEPTHWISE) {
+            conv->depthwise = oct_q8_depthwise_select(cpu);
+            status = pack_depthwise(conv, params, weights, diagnostic);
+        } else {
+            conv->bundle = oct_q8_conv_select(cpu);
+            status = pack_dense(conv, params, weights, diagnostic);
+        }
+    }
+    oct_free(adjusted);
+    return status;
+}
+
+OctetStatus oct_q8_conv_create(const OctQ8ConvParams *params, OctetCpu cpu, OctQ8Conv **conv,
+                               OctetDiagnostic *diagnostic) {
+    *conv = NULL;
+    OCT_TRY(check_sizes(params, diagnostic));
+    OCT_TRY(check_data(params, diagnostic));
+    size_t depth = params->kernel_h * params->kernel_w, count = 0;
+    if (!oct_mul_size(depth, params->in_channels / params->groups, &depth) ||
+        !oct_mul_size(depth, params->out_channels, &count) || count > (size_t)INT64_MAX / 4) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "a convolution's weights are too large");
+    }
+    OCT_TRY(check_range(params, depth, diagnostic));
+    OctQ8Conv *made = oct_calloc(1, sizeof *made);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    made->params = *params;
+    made->params.weights = NULL;
+    made->params.bias = NULL;
+    made->params.weight_zero_points = NULL;
+    made->params.multipliers = NULL;
+    OctetStatus status = build(made, params, cpu, depth, diagnostic);
+    if (status != OCTET_OK) {
+        oct_q8_conv_free(made);
+        return status;
+    }
+    *conv = made;
+    return OCTET_OK;
+}
+
+void oct_q8_conv_free(OctQ8Conv *conv) {
+    if (conv) {
+        oct_aligned_free(conv->packed);
+        oct_aligned_free(conv->zero_row);
+        oct_free(conv);
+    }
+}
+
+const char *oct_q8_conv_kernel_name(const OctQ8Conv *conv) {
+    return conv->depthwise ? conv->depthwise->name : conv->bundle->name;
+}
+
+size_t oct_q8_conv_packed_bytes(const OctQ8Conv *conv) {
+    return conv->packed_bytes;
+}

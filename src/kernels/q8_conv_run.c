@@ -1,0 +1,266 @@
+/* Running an int8 convolution: pads or points, cuts the output into units and calls the kernel. */
+#include "kernels/q8_conv_run.h"
+#include "base/threads.h"
+#include "kernels/q8_conv_plan.h"
+#include "kernels/q8_conv_pointers.h"
+
+#include <string.h>
+
+/* Below so many multiplications, waking threads costs more than it brings. */
+enum { MACS_FOR_THREADS = 1 << 20 };
+
+typedef struct Run {
+    const OctQ8Conv *conv;
+    const OctQ8ConvSetup *setup;
+    const uint8_t *input; /* or the padded copy */
+    uint8_t *output;
+    size_t element; /* bytes of an output element */
+    const uint8_t *residual;
+    uint8_t *workspace;
+    size_t pixels; /* of the whole output */
+    size_t splits, channels_per_split;
+    size_t rows_per_unit, columns_per_unit, column_units, row_units; /* depthwise */
+} Run;
+
+static size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+/* ---- the padded path ---- */
+
+static size_t padded_width(const Run *run) {
+    return run->setup->in_w + run->conv->params.pad_left + run->conv->params.pad_right;
+}
+
+static size_t padded_height(const Run *run) {
+    return run->setup->in_h + run->conv->params.pad_top + run->conv->params.pad_bottom;
+}
+
+/* Copies one row of the padded image; index counts rows of all images. */
+static void pad_row(void *user, size_t index) {
+    const Run *run = user;
+    const OctQ8ConvParams *params = &run->conv->params;
+    size_t channels = params->in_channels, width = padded_width(run), height = padded_height(run);
+    size_t image = index / height, row = index % height, in_w = run->setup->in_w;
+    uint8_t *to = run->workspace + index * width * channels;
+    if (row < params->pad_top || row >= params->pad_top + run->setup->in_h) {
+        memset(to, params->input_zero_point, width * channels);
+        return;
+    }
+    size_t stride = run->setup->input_stride;
+    const uint8_t *from =
+        run->input + (image * run->setup->in_h + row - params->pad_top) * in_w * stride;
+    memset(to, params->input_zero_point, params->pad_left * channels);
+    to += params->pad_left * channels;
+    if (stride == channels) {
+        memcpy(to, from, in_w * channels);
+    } else {
+        for (size_t x = 0; x < in_w; x++) {
+            memcpy(to + x * channels, from + x * stride, channels);
+        }
+    }
+    memset(to + in_w * channels, params->input_zero_point, params->pad_right * channels);
+}
+
+/* Pointers of outputs [column, column + count) of output row `row` (of all images), to
+ * pointers[tap * stride]. */
+static void point_padded(const Run *run, size_t row, size_t column, size_t count,
+                         const uint8_t **pointers, size_t stride) {
+    const OctQ8ConvParams *params = &run->conv->params;
+    size_t width = padded_width(run), channels = params->in_channels;
+    size_t image = row / run->setup->out_h, y = row % run->setup->out_h;
+    size_t top = image * padded_height(run) + y * params->stride_h;
+    for (size_t t = 0; t < params->kernel_h; t++) {
+        const uint8_t *pixel =
+            run->workspace +
+            ((top + t * params->dilation_h) * width + column * params->stride_w) * channels;
+        for (size_t x = 0; x < count; x++) {
+            pointers[t * stride + x] = pixel;
+            pixel += params->stride_w * channels;
+        }
+    }
+}
+
+static void point_taps(const Run *run, size_t row, size_t column, size_t count,
+                       const uint8_t **pointers, size_t stride) {
+    const OctQ8ConvParams *params = &run->conv->params;
+    const OctQ8ConvSetup *setup = run->setup;
+    size_t image = row / setup->out_h, y = row % setup->out_h;
+    for (size_t r = 0; r < params->kernel_h; r++) {
+        size_t in_y = y * params->stride_h + r * params->dilation_h - params->pad_top;
+        const uint8_t *in_row = NULL; /* in_y wraps where it would be negative */
+        if (in_y < setup->in_h) {
+            in_row = run->input + (image * setup->in_h + in_y) * setup->in_w * setup->input_stride;
+        }
+        for (size_t t = 0; t < params->kernel_w; t++) {
+            ptrdiff_t first = (ptrdiff_t)(column * params->stride_w + t * params->dilation_w) -
+                              (ptrdiff_t)params->pad_left;
+            oct_q8_fill_row(pointers + (r * params->kernel_w + t) * stride, count, in_row, first,
+                            params->stride_w, setup->in_w, setup->input_stride,
+                            run->conv->zero_row);
+        }
+    }
+}
+
+/* Pointers of output pixels [first, first + count) of all images. */
+static void point(const Run *run, size_t first, size_t count, const uint8_t **pointers) {
+    size_t width = run->setup->out_w, taps = run->conv->taps / run->conv->copies;
+    for (size_t done = 0; done < count;) {
+        size_t row = (first + done) / width, column = (first + done) % width;
+        size_t here = width - column < count - done ? width - column : count - done;
+        if (run->conv->path == OCT_Q8_PATH_PADDED) {
+            point_padded(run, row, column, here, pointers + done, count);
+        } else {
+            point_taps(run, row, column, here, pointers + done, count);
+        }
+        done += here;
+    }
+    for (size_t copy = 1; copy < run->conv->copies; copy++) {
+        memcpy(pointers + copy * taps * count, pointers, taps * count * sizeof *pointers);
+    }
+}
+
+static void run_unit(void *user, size_t index) {
+    const Run *run = user;
+    const OctQ8Conv *conv = run->conv;
+    const OctQ8ConvSetup *setup = run->setup;
+    size_t first = index / run->splits * setup->pixels_per_unit;
+    size_t channel = index % run->splits * run->channels_per_split;
+    size_t count =
+        run->pixels - first < setup->pixels_per_unit ? run->pixels - first : setup->pixels_per_unit;
+    const uint8_t *pointers[OCT_Q8_MAX_POINTERS];
+    OctQ8ConvArgs args = {
+        .pixels = count,
+        .taps = conv->taps,
+        .k = conv->k,
+        .pointer_stride = count,
+        .input_stride = setup->input_stride,
+        .first_channel = channel,
+        .channels = conv->group_out - channel < run->channels_per_split ? conv->group_out - channel
+                                                                        : run->channels_per_split,
+        .output_stride = setup->output_stride,
+        .residual_stride = setup->residual_stride,
+        .epilogue = &conv->params.epilogue,
+    };
+    if (conv->path != OCT_Q8_PATH_DIRECT) {
+        point(run, first, count, pointers);
+        args.pointers = pointers;
+    }
+    for (size_t g = 0; g < conv->params.groups; g++) {
+        size_t out_channel = g * conv->group_out;
+        args.input = run->input + first * setup->input_stride + g * conv->group_in;
+        args.pointer_offset = conv->path == OCT_Q8_PATH_POINTERS ? g * conv->group_in : 0;
+        args.packed = conv->packed + g * conv->group_bytes;
+        args.output = run->output + (first * setup->output_stride + out_channel) * run->element;
+        args.residual =
+            run->residual ? run->residual + first * setup->residual_stride + out_channel : NULL;
+        conv->bundle->kernel(&args);
+    }
+}
+
+/* ---- depthwise ---- */
+
+static void run_depthwise_unit(void *user, size_t index) {
+    const Run *run = user;
+    const OctQ8Conv *conv = run->conv;
+    const OctQ8ConvParams *params = &conv->params;
+    const OctQ8ConvSetup *setup = run->setup;
+    size_t column = index % run->column_units * run->columns_per_unit;
+    size_t unit = index / run->column_units, image = unit / run->row_units;
+    size_t first = unit % run->row_units * run->rows_per_unit;
+    size_t columns = setup->out_w - column < run->columns_per_unit ? setup->out_w - column
+                                                                   : run->columns_per_unit;
+    size_t rows =
+        setup->out_h - first < run->rows_per_unit ? setup->out_h - first : run->rows_per_unit;
+    size_t width =
+        (columns - 1) * params->stride_w + (params->kernel_w - 1) * params->dilation_w + 1;
+    size_t height = (rows - 1) * params->stride_h + (params->kernel_h - 1) * params->dilation_h + 1;
+    const uint8_t *pointers[OCT_Q8_MAX_POINTERS];
+    for (size_t r = 0; r < height; r++) {
+        size_t in_y = first * params->stride_h + r - params->pad_top;
+        const uint8_t *in_row = NULL;
+        if (in_y < setup->in_h) {
+            in_row = run->input + (image * setup->in_h + in_y) * setup->in_w * setup->input_stride;
+        }
+        oct_q8_fill_row(pointers + r * width, width, in_row,
+                        (ptrdiff_t)(column * params->stride_w) - (ptrdiff_t)params->pad_left, 1,
+                        setup->in_w, setup->input_stride, conv->zero_row);
+    }
+    for (size_t r = 0; r < rows; r++) {
+        size_t pixel = (image * setup->out_h + first + r) * setup->out_w + column;
+        OctQ8DepthwiseArgs args = {
+            .pixels = columns,
+            .kernel_h = params->kernel_h,
+            .kernel_w = params->kernel_w,
+            .channels = params->in_channels,
+            .pointers = pointers + r * params->stride_h * width,
+            .row_stride = width * params->dilation_h,
+            .stride_w = params->stride_w,
+            .dilation_w = params->dilation_w,
+            .packed = conv->packed,
+            .output = run->output + pixel * setup->output_stride * run->element,
+            .output_stride = setup->output_stride,
+            .residual = run->residual ? run->residual + pixel * setup->residual_stride : NULL,
+            .residual_stride = setup->residual_stride,
+            .epilogue = &params->epilogue,
+        };
+        conv->depthwise->kernel(&args);
+    }
+}
+
+/* As many whole rows a unit as the pointers of their inputs fit; if not even one fits, pieces of
+ * rows. */
+static void run_depthwise(Run *run, OctetThreadPool *pool) {
+    const OctQ8ConvParams *params = &run->conv->params;
+    const OctQ8ConvSetup *setup = run->setup;
+    size_t span_h = (params->kernel_h - 1) * params->dilation_h + 1;
+    size_t span_w = (params->kernel_w - 1) * params->dilation_w + 1;
+    size_t width_limit = OCT_Q8_MAX_POINTERS / span_h;
+    size_t columns = (width_limit - span_w) / params->stride_w + 1;
+    run->columns_per_unit = columns < setup->out_w ? columns : setup->out_w;
+    size_t width = (run->columns_per_unit - 1) * params->stride_w + span_w;
+    size_t rows = (OCT_Q8_MAX_POINTERS / width - span_h) / params->stride_h + 1;
+    size_t share = divide_up(setup->out_h * setup->batch, 4 * oct_pool_size(pool));
+    rows = oct_pool_size(pool) > 1 && rows > share ? share : rows;
+    run->rows_per_unit = rows < setup->out_h ? rows : setup->out_h;
+    run->column_units = divide_up(setup->out_w, run->columns_per_unit);
+    run->row_units = divide_up(setup->out_h, run->rows_per_unit);
+    oct_parallel_for(pool, run_depthwise_unit, run,
+                     setup->batch * run->row_units * run->column_units);
+}
+
+/* ---- both ---- */
+
+void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const uint8_t *input,
+                     void *output, const uint8_t *residual, void *workspace,
+                     OctetThreadPool *pool) {
+    Run run = {
+        .conv = conv,
+        .setup = setup,
+        .input = input,
+        .output = output,
+        .element = conv->params.epilogue.kind == OCT_Q8_OUT_U8 ? 1 : 4,
+        .residual = conv->params.epilogue.has_add ? residual : NULL,
+        .workspace = workspace,
+        .pixels = setup->batch * setup->out_h * setup->out_w,
+    };
+    if (run.pixels == 0) {
+        return;
+    }
+    pool = setup->macs < MACS_FOR_THREADS ? NULL : pool;
+    if (conv->path == OCT_Q8_PATH_DEPTHWISE) {
+        run_depthwise(&run, pool);
+        return;
+    }
+    if (conv->path == OCT_Q8_PATH_PADDED) {
+        oct_parallel_for(pool, pad_row, &run, setup->batch * padded_height(&run));
+    }
+    size_t units = divide_up(run.pixels, setup->pixels_per_unit);
+    size_t threads = oct_pool_size(pool), panels = divide_up(conv->group_out, conv->bundle->nr);
+    run.splits = threads > 1 ? divide_up(4 * threads, units) : 1;
+    run.splits = run.splits < panels ? run.splits : panels;
+    size_t panels_per_split = divide_up(panels, run.splits);
+    run.splits = divide_up(panels, panels_per_split);
+    run.channels_per_split = panels_per_split * conv->bundle->nr;
+    oct_parallel_for(pool, run_unit, &run, units * run.splits);
+}

@@ -1,0 +1,99 @@
+/* Binding an int8 convolution to a shape. */
+#include "base/diag.h"
+#include "base/mem.h"
+#include "kernels/q8_conv_plan.h"
+
+/* Pixels that a unit of work has at most: enough to use a panel of weights many times while it
+ * is in the first-level cache, few enough that their inputs stay in the second. */
+enum { UNIT_PIXELS = 144 };
+
+static bool output_size(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
+                        size_t dilation, size_t *output) {
+    size_t padded = input + before + after, span = (kernel - 1) * dilation + 1;
+    if (padded < span) {
+        return false;
+    }
+    *output = (padded - span) / stride + 1;
+    return true;
+}
+
+/* Units of equal size, each a multiple of the kernel's pixel block. */
+static size_t unit_pixels(const OctQ8Conv *conv, size_t total) {
+    size_t limit = UNIT_PIXELS;
+    if (conv->path != OCT_Q8_PATH_DIRECT && limit > OCT_Q8_MAX_POINTERS / conv->taps) {
+        limit = OCT_Q8_MAX_POINTERS / conv->taps;
+    }
+    size_t block = conv->bundle->pixel_block;
+    if (limit < block) {
+        return limit > 0 ? limit : 1;
+    }
+    limit = limit / block * block;
+    size_t units = (total + limit - 1) / limit;
+    size_t even = units ? (total + units - 1) / units : 1;
+    even = (even + block - 1) / block * block;
+    return even < limit ? (even > 0 ? even : block) : limit;
+}
+
+static OctetStatus check_products(const OctQ8Conv *conv, OctQ8ConvSetup *setup,
+                                  OctetDiagnostic *diagnostic) {
+    size_t in_pixels = 0, out_pixels = 0, bytes = 0;
+    bool fits = oct_mul_size(setup->in_h, setup->in_w, &in_pixels) &&
+                oct_mul_size(in_pixels, setup->batch, &in_pixels) &&
+                oct_mul_size(in_pixels, setup->input_stride, &bytes) &&
+                oct_mul_size(setup->out_h, setup->out_w, &out_pixels) &&
+                oct_mul_size(out_pixels, setup->batch, &out_pixels) &&
+                oct_mul_size(out_pixels, setup->output_stride, &bytes) &&
+                oct_mul_size(bytes, 4, &bytes) && bytes < (size_t)INT64_MAX &&
+                oct_mul_size(out_pixels, setup->residual_stride, &bytes) &&
+                bytes < (size_t)INT64_MAX;
+    size_t depth = conv->params.kernel_h * conv->params.kernel_w * conv->group_in;
+    if (!fits || !oct_mul_size(out_pixels, conv->params.out_channels, &setup->macs) ||
+        !oct_mul_size(setup->macs, depth, &setup->macs)) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                        "a convolution over %zu images of %zu x %zu is too large", setup->batch,
+                        setup->in_h, setup->in_w);
+    }
+    if (conv->path == OCT_Q8_PATH_PADDED) {
+        size_t h = setup->in_h + conv->params.pad_top + conv->params.pad_bottom;
+        size_t w = setup->in_w + conv->params.pad_left + conv->params.pad_right;
+        if (!oct_mul_size(h, w, &bytes) || !oct_mul_size(bytes, setup->batch, &bytes) ||
+            !oct_mul_size(bytes, conv->params.in_channels, &bytes) ||
+            !oct_add_size(bytes, 64, &setup->workspace_bytes)) {
+            return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "a padded image is too large");
+        }
+    }
+    return OCTET_OK;
+}
+
+OctetStatus oct_q8_conv_setup(const OctQ8Conv *conv, size_t batch, size_t in_h, size_t in_w,
+                              size_t input_stride, size_t output_stride, size_t residual_stride,
+                              OctQ8ConvSetup *setup, OctetDiagnostic *diagnostic) {
+    const OctQ8ConvParams *params = &conv->params;
+    *setup = (OctQ8ConvSetup){
+        .batch = batch,
+        .in_h = in_h,
+        .in_w = in_w,
+        .input_stride = input_stride ? input_stride : params->in_channels,
+        .output_stride = output_stride ? output_stride : params->out_channels,
+        .residual_stride = residual_stride ? residual_stride : params->out_channels,
+    };
+    if (setup->input_stride < params->in_channels || setup->output_stride < params->out_channels ||
+        setup->residual_stride < params->out_channels) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "a convolution's stride between pixels is below its channels");
+    }
+    if (in_h > INT32_MAX || in_w > INT32_MAX ||
+        !output_size(in_h, params->pad_top, params->pad_bottom, params->kernel_h, params->stride_h,
+                     params->dilation_h, &setup->out_h) ||
+        !output_size(in_w, params->pad_left, params->pad_right, params->kernel_w, params->stride_w,
+                     params->dilation_w, &setup->out_w)) {
+        return oct_fail(diagnostic, OCTET_ERROR_SHAPE,
+                        "an image of %zu x %zu with its padding does not fit a kernel of %zu x %zu",
+                        in_h, in_w, params->kernel_h, params->kernel_w);
+    }
+    OCT_TRY(check_products(conv, setup, diagnostic));
+    if (conv->path != OCT_Q8_PATH_DEPTHWISE) {
+        setup->pixels_per_unit = unit_pixels(conv, setup->batch * setup->out_h * setup->out_w);
+    }
+    return OCTET_OK;
+}

@@ -1,0 +1,35 @@
+/* The ladders: the best bundle of a level, one entry a level that has its own. */
+#include "base/cpu.h"
+#include "kernels/q8_conv_c.h"
+#include "kernels/q8_vector_c.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* Ordered from the best down; portable is last and always fits. */
+static const OctQ8ConvBundle *const conv_bundles[] = {&oct_q8_conv_c};
+static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {&oct_q8_depthwise_c};
+static const OctQ8VectorOps *const vector_ops[] = {&oct_q8_vector_c};
+
+const OctQ8ConvBundle *oct_q8_conv_select(OctetCpu cpu) {
+    size_t i = 0;
+    while (i + 1 < COUNT(conv_bundles) && !oct_cpu_has(cpu, conv_bundles[i]->cpu)) {
+        i++;
+    }
+    return conv_bundles[i];
+}
+
+const OctQ8DepthwiseBundle *oct_q8_depthwise_select(OctetCpu cpu) {
+    size_t i = 0;
+    while (i + 1 < COUNT(depthwise_bundles) && !oct_cpu_has(cpu, depthwise_bundles[i]->cpu)) {
+        i++;
+    }
+    return depthwise_bundles[i];
+}
+
+const OctQ8VectorOps *oct_q8_vector_ops(OctetCpu cpu) {
+    size_t i = 0;
+    while (i + 1 < COUNT(vector_ops) && !oct_cpu_has(cpu, vector_ops[i]->cpu)) {
+        i++;
+    }
+    return vector_ops[i];
+}
