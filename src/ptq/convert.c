@@ -1,0 +1,142 @@
+#include "base/diag.h"
+#include "ptq/layer.h"
+#include "ptq/prepared.h"
+
+#include <string.h>
+
+/* A constant operand of Add, Mul, Concat or MatMul goes on a grid of its own, of the activations'
+ * kind. */
+static OctetStatus quantize_operand(OctGraph *graph, OctNode *node, int32_t k,
+                                    const OctetQConfig *qconfig, OctetDiagnostic *diagnostic) {
+    const OctetTensor *tensor = oct_value_tensor(node->inputs[k]);
+    OctetQParams qparams = {0};
+    OctetTensor *integers = NULL;
+    OctetObserverOptions options = octet_observer_options(OCTET_OBSERVER_MINMAX);
+    options.spec = qconfig->activation.spec;
+    if (oct_value_quantized(node->inputs[k])) {
+        return OCTET_OK;
+    }
+    OctetStatus status =
+        octet_observe_tensor(&options, tensor->data, &tensor->shape, &qparams, diagnostic);
+    if (status == OCTET_OK) {
+        status =
+            octet_quantize(tensor, &qparams, OCTET_QUANTIZE_DIVIDE, &integers, NULL, diagnostic);
+    }
+    if (status == OCTET_OK) {
+        OctValue *value = oct_graph_add_constant(graph, node->inputs[k]->name, integers);
+        status = value ? OCTET_OK : oct_fail_memory(diagnostic);
+        node->inputs[k] = value;
+    }
+    octet_qparams_clear(&qparams);
+    return oct_fail_in_node(diagnostic, status, node->name);
+}
+
+/* Gives every grouped value its group's grid. */
+static OctetStatus set_grids(OctetPrepared *prepared, OctGraph *graph,
+                             OctetDiagnostic *diagnostic) {
+    for (int32_t i = 0; i < prepared->group_count; i++) {
+        OctGroup *group = &prepared->groups[i];
+        const char *name = graph->values[group->root]->name;
+        OctetQParams qparams = {0};
+        OctetStatus status =
+            octet_observer_calculate_qparams(group->observer, &qparams, diagnostic);
+        if (status == OCTET_OK && qparams.count != 1) {
+            status = oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                              "activations are quantized per tensor; a per-channel observer is "
+                              "for weights");
+        }
+        for (int32_t v = 0; v < graph->value_count && status == OCTET_OK; v++) {
+            if (v < prepared->graph->value_count && prepared->group_of[v] == i &&
+                !oct_graph_set_qparams(graph, graph->values[v], &qparams)) {
+                status = oct_fail_memory(diagnostic);
+            }
+        }
+        octet_qparams_clear(&qparams);
+        if (status != OCTET_OK) {
+            return oct_fail_in_node(diagnostic, status, name);
+        }
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus convert_node(OctetPrepared *prepared, OctGraph *graph, int32_t index,
+                                OctetBiasPolicy policy, OctetDiagnostic *diagnostic) {
+    OctNode *node = graph->nodes[index];
+    const OctNodePlan *plan = &prepared->nodes[index];
+    if (!plan->int8) {
+        if (plan->reason) {
+            node->float_reason = oct_arena_strdup(graph->arena, plan->reason);
+        }
+        node->keep_float = true;
+        return OCTET_OK;
+    }
+    if (oct_weight_axis(node) >= 0) {
+        return oct_convert_layer(prepared, graph, node, &plan->qconfig, policy, diagnostic);
+    }
+    for (int32_t k = 0; k < node->input_count; k++) {
+        if (oct_role_is_data_input(node, k) && node->inputs[k]->constant) {
+            OCT_TRY(quantize_operand(graph, node, k, &plan->qconfig, diagnostic));
+        }
+    }
+    return OCTET_OK;
+}
+
+static void count_nodes(const OctGraph *graph, OctetConvertReport *report) {
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        const OctNode *node = graph->nodes[i];
+        if (!node->float_reason) {
+            report->quantized_nodes++;
+        } else if (node->outputs[0] && node->outputs[0]->dtype == OCTET_F32) {
+            report->float_nodes++;
+        }
+    }
+}
+
+static OctetStatus check_calibrated(const OctetPrepared *prepared, OctetDiagnostic *diagnostic) {
+    if (prepared->converted) {
+        return oct_fail(diagnostic, OCTET_ERROR_STATE,
+                        "converted already; prepare the float model again to convert it again");
+    }
+    for (int32_t i = 0; i < prepared->group_count; i++) {
+        const OctGroup *group = &prepared->groups[i];
+        if (!group->observed && octet_observer_passes(group->observer) > 0) {
+            return oct_fail(diagnostic, OCTET_ERROR_STATE,
+                            "nothing was calibrated: %s has seen no data",
+                            prepared->graph->values[group->root]->name);
+        }
+    }
+    return OCTET_OK;
+}
+
+OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *options,
+                          OctetGraph **quantized, OctetConvertReport *report,
+                          OctetDiagnostic *diagnostic) {
+    OctetBiasPolicy policy = options ? options->bias : OCTET_BIAS_REPAIR;
+    OctGraph *graph = NULL;
+    *quantized = NULL;
+    OCT_TRY(check_calibrated(prepared, diagnostic));
+    OCT_TRY(oct_graph_clone(prepared->graph, &graph, diagnostic));
+    OctetStatus status = set_grids(prepared, graph, diagnostic);
+    for (int32_t i = 0; i < graph->node_count && status == OCTET_OK; i++) {
+        status = convert_node(prepared, graph, i, policy, diagnostic);
+    }
+    if (status == OCTET_OK) {
+        graph->quantized = true;
+        status = oct_graph_compact(graph, diagnostic);
+    }
+    if (status == OCTET_OK) {
+        status = oct_graph_verify(graph, diagnostic);
+    }
+    if (status != OCTET_OK) {
+        oct_graph_free(graph);
+        return status;
+    }
+    prepared->converted = true;
+    if (report) {
+        *report = (OctetConvertReport){.repair_count = (size_t)prepared->repair_count,
+                                       .repairs = prepared->repairs};
+        count_nodes(graph, report);
+    }
+    *quantized = graph;
+    return OCTET_OK;
+}
