@@ -16,8 +16,10 @@ typedef struct OctetPrepared OctetPrepared;
 
 typedef struct OctetPrepareOptions {
     OctetThreadPool *pool; /* NULL: one thread */
-    bool
-        leave_inputs_float; /* by default inputs and outputs that touch int8 layers are quantized */
+    /* Results of matrix products that only float nodes or the user take are left in float, with
+     * the full precision of their int32 sums, unless this is set (PyTorch's way; int8 outputs
+     * need it). */
+    bool quantize_outputs;
 } OctetPrepareOptions;
 
 /* Decides what becomes int8 and places observers. The graph is borrowed, unchanged, and must
