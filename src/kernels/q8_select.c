@@ -2,11 +2,19 @@
 #include "base/cpu.h"
 #include "kernels/q8_conv_c.h"
 #include "kernels/q8_vector_c.h"
+#if defined(__x86_64__)
+#include "kernels/x86/q8_x86.h"
+#endif
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* Ordered from the best down; portable is last and always fits. */
-static const OctQ8ConvBundle *const conv_bundles[] = {&oct_q8_conv_c};
+static const OctQ8ConvBundle *const conv_bundles[] = {
+#if defined(__x86_64__)
+    &oct_q8_conv_avx512vnni,
+#endif
+    &oct_q8_conv_c,
+};
 static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {&oct_q8_depthwise_c};
 static const OctQ8VectorOps *const vector_ops[] = {&oct_q8_vector_c};
 

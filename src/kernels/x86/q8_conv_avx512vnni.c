@@ -1,0 +1,153 @@
+/* Int8 convolution with AVX-512 VNNI. A tile is up to 6 pixels by 64 channels, 8 by 48, 8 by 32
+ * or 8 by 16: at most 24 accumulators, so that they, the weights of a step and a broadcast
+ * activation fit the 32 registers (gcc 12 then spills nothing). */
+#include <immintrin.h>
+
+#include "kernels/q8_pack.h"
+#include "kernels/x86/q8_epilogue_avx512.h"
+#include "kernels/x86/q8_unroll.h"
+#include "kernels/x86/q8_x86.h"
+
+static const OctQ8Layout layout = {.nr = 64, .lanes = 4};
+
+static size_t packed_bytes(size_t channels, size_t taps, size_t k) {
+    return oct_q8_packed_bytes(&layout, channels, taps, k);
+}
+
+static void pack(const OctQ8PackSource *source, void *packed) {
+    oct_q8_pack(&layout, source, packed);
+}
+
+/* One panel, as a tile needs it. */
+typedef struct Panel {
+    const OctQ8ConvArgs *args;
+    const uint8_t *data; /* bias, multipliers, weights */
+    size_t channel;      /* the first */
+    size_t count;        /* channels to store; at most 16 * vectors */
+} Panel;
+
+OCT_INLINE __m512i broadcast(const uint8_t *x) {
+    int32_t four;
+    __builtin_memcpy(&four, x, 4);
+    return _mm512_set1_epi32(four);
+}
+
+/* acc[r * vectors + v] += the products of `rows` rows with one tap's weights. */
+OCT_INLINE void multiply(const uint8_t *const *x, const uint8_t *weights, size_t k, size_t rows,
+                         size_t vectors, __m512i *acc) {
+    for (size_t i = 0; i < k; i += 4) {
+        __m512i w[4];
+        OCT_EACH_VECTOR(v, vectors, w[v] = _mm512_loadu_si512(weights + 64 * v););
+        OCT_EACH_ROW(r, rows, {
+            __m512i four = broadcast(x[r] + i);
+            OCT_EACH_VECTOR(v, vectors, {
+                acc[r * vectors + v] = _mm512_dpbusd_epi32(acc[r * vectors + v], four, w[v]);
+            });
+        });
+        weights += 64 * vectors;
+    }
+}
+
+OCT_INLINE void tile(const Panel *panel, size_t pixel, size_t rows, size_t vectors) {
+    const OctQ8ConvArgs *args = panel->args;
+    __m512i acc[24];
+    OCT_EACH_ROW(r, rows, {
+        OCT_EACH_VECTOR(v, vectors,
+                        acc[r * vectors + v] = _mm512_loadu_si512(panel->data + 64 * v););
+    });
+    const uint8_t *weights = panel->data + 128 * vectors;
+    size_t tap_bytes = (args->k + 3) / 4 * 64 * vectors;
+    const uint8_t *x[8];
+    if (args->pointers) {
+        const uint8_t *const *pointers = args->pointers + pixel;
+        for (size_t t = 0; t < args->taps; t++) {
+            OCT_EACH_ROW(r, rows, x[r] = pointers[r] + args->pointer_offset;);
+            multiply(x, weights, args->k, rows, vectors, acc);
+            weights += tap_bytes;
+            pointers += args->pointer_stride;
+        }
+    } else {
+        OCT_EACH_ROW(r, rows, x[r] = args->input + (pixel + r) * args->input_stride;);
+        multiply(x, weights, args->k, rows, vectors, acc);
+    }
+    if (args->row_bias) {
+        OCT_EACH_ROW(r, rows, {
+            __m512i bias = _mm512_set1_epi32(args->row_bias[pixel + r]);
+            OCT_EACH_VECTOR(v, vectors, {
+                acc[r * vectors + v] = _mm512_add_epi32(acc[r * vectors + v], bias);
+            });
+        });
+    }
+    oct_q8_finish_tile_avx512(args->epilogue, acc, (const float *)(panel->data + 64 * vectors),
+                              rows, vectors, panel->count, args->output,
+                              pixel * args->output_stride + panel->channel, args->output_stride,
+                              args->residual + pixel * args->residual_stride + panel->channel,
+                              args->residual_stride);
+}
+
+/* A function of its own a tile: inlined into one, gcc would mix up their registers. */
+#define TILE(rows, vectors)                                                                        \
+    static __attribute__((noinline)) void tile_##rows##x##vectors(const Panel *panel,              \
+                                                                  size_t first, size_t end) {      \
+        for (size_t p = first; p + rows <= end; p += rows) {                                       \
+            tile(panel, p, rows, vectors);                                                         \
+        }                                                                                          \
+    }
+TILE(6, 4)
+TILE(4, 4)
+TILE(2, 4)
+TILE(1, 4)
+TILE(8, 3)
+TILE(4, 3)
+TILE(2, 3)
+TILE(1, 3)
+TILE(8, 2)
+TILE(4, 2)
+TILE(2, 2)
+TILE(1, 2)
+TILE(8, 1)
+TILE(4, 1)
+TILE(2, 1)
+TILE(1, 1)
+
+typedef void (*TileFunction)(const Panel *panel, size_t first, size_t end);
+
+static const struct {
+    size_t rows[4];
+    TileFunction tiles[4];
+} tiles[4] = {
+    {{8, 4, 2, 1}, {tile_8x1, tile_4x1, tile_2x1, tile_1x1}},
+    {{8, 4, 2, 1}, {tile_8x2, tile_4x2, tile_2x2, tile_1x2}},
+    {{8, 4, 2, 1}, {tile_8x3, tile_4x3, tile_2x3, tile_1x3}},
+    {{6, 4, 2, 1}, {tile_6x4, tile_4x4, tile_2x4, tile_1x4}},
+};
+
+static void kernel(const OctQ8ConvArgs *args) {
+    size_t panel_bytes = oct_q8_panel_bytes(64, args->taps, args->k);
+    size_t end = args->first_channel + args->channels;
+    for (size_t channel = args->first_channel; channel < end; channel += 64) {
+        size_t count = end - channel < 64 ? end - channel : 64, vectors = (count + 15) / 16;
+        Panel panel = {
+            .args = args,
+            .data = (const uint8_t *)args->packed + channel / 64 * panel_bytes,
+            .channel = channel,
+            .count = count,
+        };
+        size_t p = 0;
+        for (size_t i = 0; i < 4 && p < args->pixels; i++) {
+            size_t rows = tiles[vectors - 1].rows[i];
+            tiles[vectors - 1].tiles[i](&panel, p, args->pixels);
+            p += (args->pixels - p) / rows * rows;
+        }
+    }
+}
+
+const OctQ8ConvBundle oct_q8_conv_avx512vnni = {
+    .name = "q8_conv avx512vnni",
+    .cpu = OCTET_CPU_AVX512_VNNI,
+    .nr = 64,
+    .pixel_block = 24,
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .kernel = kernel,
+};

@@ -1,0 +1,94 @@
+/* The epilogue of the AVX-512 int8 kernels: from accumulators in registers to stored outputs.
+ * `vectors` accumulators of a pixel hold 16 * vectors channels in the order of q8_pack.h. */
+#ifndef OCT_KERNELS_Q8_EPILOGUE_AVX512_H
+#define OCT_KERNELS_Q8_EPILOGUE_AVX512_H
+
+#include <immintrin.h>
+
+#include "kernels/q8_epilogue.h"
+#include "kernels/x86/q8_unroll.h"
+
+#define OCT_INLINE static inline __attribute__((always_inline))
+
+/* Everything but plain u8 output: one pixel's accumulators from memory. Out of line. */
+void oct_q8_finish_row_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,
+                              const float *multipliers, size_t vectors, size_t count, void *output,
+                              size_t offset, const uint8_t *residual);
+
+/* table[byte] for each byte. */
+__m512i oct_q8_lookup_avx512(const uint8_t *table, __m512i bytes);
+
+/* The first `count` bytes of 16 * vectors, of which a lane of 128 bits holds 4 * vectors. */
+OCT_INLINE void oct_q8_store_lanes_avx512(uint8_t *output, __m512i bytes, size_t vectors,
+                                          size_t count) {
+    if (vectors == 4) {
+        if (count == 64) {
+            _mm512_storeu_si512(output, bytes);
+        } else {
+            _mm512_mask_storeu_epi8(output, ((__mmask64)1 << count) - 1, bytes);
+        }
+        return;
+    }
+    const __m512i order =
+        vectors == 3   ? _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15)
+        : vectors == 2 ? _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)
+                       : _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    bytes = _mm512_permutexvar_epi32(order, bytes);
+    if (vectors == 2 && count == 32) {
+        _mm256_storeu_si256((__m256i *)(void *)output, _mm512_castsi512_si256(bytes));
+    } else if (vectors == 1 && count == 16) {
+        _mm_storeu_si128((__m128i *)(void *)output, _mm512_castsi512_si128(bytes));
+    } else {
+        _mm512_mask_storeu_epi8(output, ((__mmask64)1 << count) - 1, bytes);
+    }
+}
+
+/* u8 without table or addition. The lower clamp is left to the saturating packs: only values of
+ * 2^31 and above, which cvtps2dq would turn into the lowest integer, need one in float. */
+OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Epilogue *epilogue, const __m512i *acc,
+                                            const float *multipliers, size_t vectors) {
+    const __m512 high = _mm512_set1_ps((float)(epilogue->maximum - epilogue->zero_point));
+    const __m512i zero_point = _mm512_set1_epi16(epilogue->zero_point);
+    __m512i q[4];
+    OCT_EACH_VECTOR(v, vectors, {
+        __m512 value =
+            _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(multipliers + 16 * v));
+        q[v] = _mm512_cvtps_epi32(_mm512_min_ps(value, high));
+    });
+    q[1] = vectors > 1 ? q[1] : q[0];
+    q[2] = vectors > 2 ? q[2] : q[0];
+    q[3] = vectors > 3 ? q[3] : q[0];
+    __m512i low_half = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero_point);
+    __m512i high_half =
+        vectors > 2 ? _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero_point) : low_half;
+    __m512i bytes = _mm512_packus_epi16(low_half, high_half);
+    return _mm512_max_epu8(bytes, _mm512_set1_epi8((char)epilogue->minimum));
+}
+
+OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const __m512i *acc,
+                                          const float *multipliers, size_t rows, size_t vectors,
+                                          size_t count, void *output, size_t offset, size_t stride,
+                                          const uint8_t *residual, size_t residual_stride) {
+    if (__builtin_expect(epilogue->kind == OCT_Q8_OUT_U8 && !epilogue->has_add && !epilogue->table,
+                         1)) {
+        OCT_EACH_ROW(r, rows, {
+            __m512i bytes =
+                oct_q8_requantize_avx512(epilogue, acc + r * vectors, multipliers, vectors);
+            oct_q8_store_lanes_avx512((uint8_t *)output + offset + r * stride, bytes, vectors,
+                                      count);
+        });
+        return;
+    }
+    int32_t raw[24 * 16] __attribute__((aligned(64)));
+    OCT_EACH_ROW(r, rows, {
+        OCT_EACH_VECTOR(v, vectors, {
+            _mm512_store_si512(raw + 16 * (r * vectors + v), acc[r * vectors + v]);
+        });
+    });
+    for (size_t r = 0; r < rows; r++) {
+        oct_q8_finish_row_avx512(epilogue, raw + 16 * vectors * r, multipliers, vectors, count,
+                                 output, offset + r * stride, residual + r * residual_stride);
+    }
+}
+
+#endif

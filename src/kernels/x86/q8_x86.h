@@ -1,0 +1,10 @@
+/* The x86 levels of the int8 kernels. */
+#ifndef OCT_KERNELS_Q8_X86_H
+#define OCT_KERNELS_Q8_X86_H
+
+#include "kernels/q8_conv.h"
+#include "kernels/q8_vector.h"
+
+extern const OctQ8ConvBundle oct_q8_conv_avx512vnni;
+
+#endif
