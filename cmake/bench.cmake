@@ -1,0 +1,10 @@
+# Benchmarks reach internals as the tests do: each bench/*.c is one program.
+if(OCTET_BENCH AND TARGET octet_internal)
+  file(GLOB OCTET_BENCH_FILES CONFIGURE_DEPENDS bench/*.c)
+  foreach(file ${OCTET_BENCH_FILES})
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(bench_${name} ${file})
+    target_link_libraries(bench_${name} PRIVATE octet_flags octet_internal)
+    target_compile_options(bench_${name} PRIVATE -Wno-conversion)
+  endforeach()
+endif()
