@@ -1,0 +1,337 @@
+/* Reading a model: the file, its limits, the parts in their order. */
+#include "onnx/import.h"
+#include "base/diag.h"
+#include "base/file.h"
+#include "ir/op.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    DEFAULT_NODES = 1000000,
+    DEFAULT_DEPTH = 32,
+    MAX_DEPTH = 256,
+    MAX_METADATA = 10000,
+    MAX_OPSETS = 1000,
+    OLDEST_OPSET = 7,
+    NEWEST_OPSET = 22,
+    MODEL_GRAPH = 7, /* field numbers of onnx.proto */
+    MODEL_TRAINING_INFO = 20,
+    GRAPH_INITIALIZER = 5
+};
+#define DEFAULT_FILE_BYTES ((uint64_t)4 << 30)
+/* What the structure of a file may take in memory beyond a few times its size. */
+#define STRUCTURE_BYTES ((uint64_t)512 << 20)
+#define DENSE_BYTES ((uint64_t)256 << 20)
+#define FUNCTION_BYTES ((uint64_t)64 << 20)
+
+/* A model whose initializers, nearly all of its bytes, are still in the file. */
+typedef struct Parts {
+    Onnx__ModelProto *model; /* without its graph */
+    Onnx__GraphProto *graph; /* without its initializers */
+    OctSpan *initializers;
+    int32_t initializer_count, initializer_capacity;
+} Parts;
+
+/* Copies the fields of a message except two kinds. The second kind is kept in `parts`, if given. */
+static OctetStatus strip(OctSpan message, uint32_t first, uint32_t second, Parts *parts,
+                         OctSpan *taken, uint8_t **stripped, size_t *size,
+                         OctetDiagnostic *diagnostic) {
+    OctSpan rest = message;
+    OctField field;
+    bool malformed;
+    *size = 0;
+    *stripped = NULL;
+    size_t room = 0;
+    while (oct_wire_next(&rest, &field, &malformed)) {
+        bool out = field.number == first || field.number == second;
+        room += out ? 0 : field.whole.size;
+    }
+    uint8_t *copy = oct_alloc(room);
+    if (!copy) {
+        return oct_fail_memory(diagnostic);
+    }
+    rest = message;
+    while (oct_wire_next(&rest, &field, &malformed)) {
+        if (field.number == first && taken) {
+            *taken = field.payload;
+        } else if (field.number == first && parts) {
+            if (!oct_grow(&parts->initializers, &parts->initializer_capacity,
+                          parts->initializer_count + 1, sizeof *parts->initializers)) {
+                oct_free(copy);
+                return oct_fail_memory(diagnostic);
+            }
+            parts->initializers[parts->initializer_count++] = field.payload;
+        } else if (field.number != first && field.number != second) {
+            memcpy(copy + *size, field.whole.data, field.whole.size);
+            *size += field.whole.size;
+        }
+    }
+    *stripped = copy;
+    return OCTET_OK;
+}
+
+static OctetStatus unpack_stripped(const ProtobufCMessageDescriptor *type, OctSpan message,
+                                   uint32_t first, uint32_t second, Parts *parts, OctSpan *taken,
+                                   ProtobufCMessage **unpacked, OctetDiagnostic *diagnostic) {
+    uint8_t *stripped;
+    size_t size;
+    OCT_TRY(strip(message, first, second, parts, taken, &stripped, &size, diagnostic));
+    OctetStatus status =
+        oct_proto_unpack(type, (OctSpan){stripped, size}, "the model", unpacked, diagnostic);
+    oct_free(stripped);
+    return status;
+}
+
+static OctetStatus unpack_parts(OctSpan file, uint32_t max_depth, Parts *parts,
+                                OctetDiagnostic *diagnostic) {
+    OctSpan graph = {0};
+    ProtobufCMessage *unpacked;
+    OCT_TRY(oct_wire_check(&onnx__model_proto__descriptor, file, 3 * max_depth + 16,
+                           STRUCTURE_BYTES + 4 * (uint64_t)file.size, diagnostic));
+    OCT_TRY(unpack_stripped(&onnx__model_proto__descriptor, file, MODEL_GRAPH, MODEL_TRAINING_INFO,
+                            NULL, &graph, &unpacked, diagnostic));
+    parts->model = (Onnx__ModelProto *)unpacked;
+    if (!graph.data) {
+        return oct_fail(diagnostic, OCTET_ERROR_FORMAT,
+                        "this is not an ONNX file: it has no graph");
+    }
+    OCT_TRY(unpack_stripped(&onnx__graph_proto__descriptor, graph, GRAPH_INITIALIZER,
+                            GRAPH_INITIALIZER, parts, NULL, &unpacked, diagnostic));
+    parts->graph = (Onnx__GraphProto *)unpacked;
+    return OCTET_OK;
+}
+
+static void free_parts(Parts *parts) {
+    oct_proto_free(parts->model ? &parts->model->base : NULL);
+    oct_proto_free(parts->graph ? &parts->graph->base : NULL);
+    oct_free(parts->initializers);
+}
+
+/* ---- what belongs to the model as a whole ---- */
+
+static bool copy_text(OctGraph *graph, const char *text, const char **copy) {
+    *copy = text && *text ? oct_arena_strdup(graph->arena, text) : NULL;
+    return *copy || !text || !*text;
+}
+
+static OctetStatus import_opsets(OctGraph *graph, const Onnx__ModelProto *model,
+                                 OctetDiagnostic *diagnostic) {
+    if (model->n_opset_import > MAX_OPSETS) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "the model imports %zu operator sets",
+                        model->n_opset_import);
+    }
+    for (size_t i = 0; i < model->n_opset_import; i++) {
+        const Onnx__OperatorSetIdProto *opset = model->opset_import[i];
+        if (opset->version < 1 || opset->version > INT32_MAX) {
+            return oct_fail(diagnostic, OCTET_ERROR_FORMAT,
+                            "the operator set '%s' has the version %" PRId64,
+                            oct_text(opset->domain), opset->version);
+        }
+        if (!oct_graph_set_opset(graph, oct_text(opset->domain), opset->version)) {
+            return oct_fail_memory(diagnostic);
+        }
+    }
+    int64_t version = oct_graph_opset(graph, "");
+    if (version == 0) { /* files before ir_version 3 mean the first operator set */
+        version = 1;
+        if (!oct_graph_set_opset(graph, "", version)) {
+            return oct_fail_memory(diagnostic);
+        }
+    }
+    if (version < OLDEST_OPSET || version > NEWEST_OPSET) {
+        oct_log(OCTET_LOG_WARNING,
+                "the model is of opset %" PRId64 "; Octet knows %d to %d and tries its best",
+                version, OLDEST_OPSET, NEWEST_OPSET);
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus import_header(OctGraph *graph, const Parts *parts, OctetDiagnostic *diagnostic) {
+    const Onnx__ModelProto *model = parts->model;
+    const char *name;
+    bool copied = copy_text(graph, parts->graph->name, &name) &&
+                  copy_text(graph, model->producer_name, &graph->producer_name) &&
+                  copy_text(graph, model->producer_version, &graph->producer_version) &&
+                  copy_text(graph, model->doc_string, &graph->doc);
+    graph->name = name ? name : "graph";
+    graph->ir_version = model->ir_version;
+    if (model->n_metadata_props > MAX_METADATA) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "the model has %zu entries of metadata",
+                        model->n_metadata_props);
+    }
+    for (size_t i = 0; i < model->n_metadata_props && copied; i++) {
+        const Onnx__StringStringEntryProto *entry = model->metadata_props[i];
+        copied = oct_graph_set_metadata(graph, oct_text(entry->key), oct_text(entry->value));
+    }
+    return copied ? import_opsets(graph, model, diagnostic) : oct_fail_memory(diagnostic);
+}
+
+/* ---- the graph ---- */
+
+static OctetStatus import_root(OctImport *import, const Parts *parts) {
+    OctScope scope = {.graph = import->root};
+    OctFunction *functions = NULL;
+    OctetStatus status = oct_functions_collect(import, parts->model, &functions);
+    for (int32_t i = 0; i < parts->initializer_count && status == OCTET_OK; i++) {
+        ProtobufCMessage *tensor;
+        status = oct_proto_unpack(&onnx__tensor_proto__descriptor, parts->initializers[i],
+                                  "an initializer", &tensor, import->diagnostic);
+        if (status == OCTET_OK) {
+            status = oct_import_initializer(import, &scope, (const Onnx__TensorProto *)tensor);
+            oct_proto_free(tensor);
+        }
+    }
+    if (status == OCTET_OK) {
+        status = oct_import_graph(import, &scope, parts->graph);
+    }
+    oct_names_free(&scope.values);
+    oct_functions_free(functions);
+    return status;
+}
+
+/* Shapes: from the inputs, then with what the file says where operators say nothing. */
+static OctetStatus infer(OctImport *import) {
+    OCT_TRY(oct_graph_infer(import->root, import->diagnostic));
+    if (!oct_hints_apply(import)) {
+        return OCTET_OK;
+    }
+    OctetDiagnostic ignored = {0};
+    if (oct_graph_infer(import->root, &ignored) == OCTET_OK) {
+        return OCTET_OK;
+    }
+    oct_log(OCTET_LOG_WARNING, "shapes that the file states are wrong and ignored: %s",
+            ignored.message);
+    oct_hints_withdraw(import);
+    return oct_graph_infer(import->root, import->diagnostic);
+}
+
+static OctetStatus finish(OctImport *import) {
+    OctGraph *graph = import->root;
+    OCT_TRY(oct_graph_compact(graph, import->diagnostic));
+    OCT_TRY(oct_graph_resolve(graph, import->lenient, import->diagnostic));
+    OCT_TRY(infer(import));
+    if (import->narrowed || import->source.narrowed) {
+        oct_log(OCTET_LOG_WARNING,
+                "the model uses f16, bf16 or f64; Octet computes those parts in f32");
+    }
+    return oct_graph_verify(graph, import->diagnostic);
+}
+
+static OctetStatus import_bytes(OctImport *import, OctSpan file, uint8_t *owned) {
+    Parts parts = {0};
+    OctetStatus status = unpack_parts(file, import->max_depth, &parts, import->diagnostic);
+    if (status == OCTET_OK) {
+        status = import_header(import->root, &parts, import->diagnostic);
+    }
+    if (status == OCTET_OK) {
+        status = import_root(import, &parts);
+    }
+    free_parts(&parts);
+    oct_free(owned);
+    return status == OCTET_OK ? finish(import) : status;
+}
+
+/* `owned` (may be NULL) is freed as soon as it isn't needed anymore. */
+static OctetStatus load(OctSpan file, uint8_t *owned, const char *folder,
+                        const OctetLoadOptions *options, OctetGraph **graph,
+                        OctetDiagnostic *diagnostic) {
+    OctetLoadOptions chosen = options ? *options : (OctetLoadOptions){0};
+    uint64_t limit = chosen.max_file_bytes ? chosen.max_file_bytes : DEFAULT_FILE_BYTES;
+    uint32_t depth = chosen.max_depth ? chosen.max_depth : DEFAULT_DEPTH;
+    OctImport import = {
+        .root = oct_graph_create(),
+        .source = {.folder = folder,
+                   .external_left = limit > file.size ? limit - file.size : 0,
+                   .dense_left = DENSE_BYTES},
+        .nodes_left = chosen.max_nodes ? chosen.max_nodes : DEFAULT_NODES,
+        .function_bytes_left = FUNCTION_BYTES,
+        .max_depth = depth < MAX_DEPTH ? depth : MAX_DEPTH,
+        .lenient = chosen.lenient,
+        .diagnostic = diagnostic,
+    };
+    OctetStatus status;
+    if (!import.root) {
+        oct_free(owned);
+        return oct_fail_memory(diagnostic);
+    }
+    status = import_bytes(&import, file, owned);
+    oct_data_source_close(&import.source);
+    oct_names_free(&import.functions);
+    oct_free(import.hints);
+    if (status != OCTET_OK) {
+        oct_graph_free(import.root);
+        return status;
+    }
+    *graph = import.root;
+    return OCTET_OK;
+}
+
+/* The folder that a path's file lies in; NULL when out of memory. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = oct_strdup(slash ? path : ".");
+    if (folder && slash) {
+        folder[slash == path ? 1 : slash - path] = 0;
+    }
+    return folder;
+}
+
+OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options, OctetGraph **graph,
+                             OctetDiagnostic *diagnostic) {
+    uint64_t limit =
+        options && options->max_file_bytes ? options->max_file_bytes : DEFAULT_FILE_BYTES;
+    uint8_t *data;
+    size_t bytes;
+    *graph = NULL;
+    OCT_TRY(oct_file_read(path, limit < SIZE_MAX ? (size_t)limit : SIZE_MAX, &data, &bytes,
+                          diagnostic));
+    char *folder = folder_of(path);
+    if (!folder) {
+        oct_free(data);
+        return oct_fail_in_file(diagnostic, oct_fail_memory(diagnostic), path);
+    }
+    OctetStatus status = load((OctSpan){data, bytes}, data, folder, options, graph, diagnostic);
+    oct_free(folder);
+    return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, path);
+}
+
+OctetStatus octet_model_load_memory(const void *data, size_t size, const char *name,
+                                    const OctetLoadOptions *options, OctetGraph **graph,
+                                    OctetDiagnostic *diagnostic) {
+    uint64_t limit =
+        options && options->max_file_bytes ? options->max_file_bytes : DEFAULT_FILE_BYTES;
+    OctetStatus status;
+    *graph = NULL;
+    if (size > limit) {
+        status = oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                          "the model has %zu bytes, at most %" PRIu64 " are accepted", size, limit);
+    } else {
+        status = load((OctSpan){data, size}, NULL, NULL, options, graph, diagnostic);
+    }
+    return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, name);
+}
+
+OctetStatus octet_tensor_load_pb(const char *path, OctetTensor **tensor,
+                                 OctetDiagnostic *diagnostic) {
+    uint8_t *data;
+    size_t bytes;
+    ProtobufCMessage *message = NULL;
+    *tensor = NULL;
+    OCT_TRY(oct_file_read(path, (size_t)DEFAULT_FILE_BYTES, &data, &bytes, diagnostic));
+    OctSpan file = {data, bytes};
+    OctDataSource source = {.dense_left = DENSE_BYTES};
+    OctetStatus status = oct_wire_check(&onnx__tensor_proto__descriptor, file, 4,
+                                        STRUCTURE_BYTES + 8 * (uint64_t)bytes, diagnostic);
+    if (status == OCTET_OK) {
+        status = oct_proto_unpack(&onnx__tensor_proto__descriptor, file, "the tensor", &message,
+                                  diagnostic);
+    }
+    if (status == OCTET_OK) {
+        status =
+            oct_tensor_from_proto((const Onnx__TensorProto *)message, &source, tensor, diagnostic);
+    }
+    oct_proto_free(message);
+    oct_free(data);
+    return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, path);
+}

@@ -1,0 +1,332 @@
+#include "base/diag.h"
+#include "base/tensor.h"
+#include "onnx/import.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* More than any operator has; keeps a hostile node from taking quadratic time. */
+enum { MAX_ATTRIBUTES = 1024, MAX_LIST = 1 << 24 };
+
+const char *oct_import_name(const OctImport *import, const OctScope *scope, const char *name) {
+    if (!scope->call || !*name) {
+        return name;
+    }
+    size_t size = strlen(scope->call->prefix) + strlen(name) + 2;
+    char *full = oct_arena_alloc(import->root->arena, size);
+    if (!full) {
+        return name; /* still unique: the graph sees to it */
+    }
+    snprintf(full, size, "%s/%s", scope->call->prefix, name);
+    return full;
+}
+
+/* ---- attributes ---- */
+
+static Onnx__AttributeProto__AttributeType type_of(const Onnx__AttributeProto *proto) {
+    if (proto->has_type && proto->type != ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED) {
+        return proto->type;
+    }
+    /* files of the first IR version have no type: what is there tells */
+    return proto->has_i       ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT
+           : proto->has_f     ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT
+           : proto->has_s     ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING
+           : proto->t         ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR
+           : proto->g         ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH
+           : proto->n_floats  ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS
+           : proto->n_strings ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS
+                              : ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
+}
+
+/* Attributes that name an element type: what would be computed in f16, bf16 or f64 is f32 here. */
+static int64_t computed_type(OctImport *import, const OctNode *node, const char *name,
+                             int64_t value) {
+    bool names_type = strcmp(name, "to") == 0 || strcmp(name, "dtype") == 0 ||
+                      strcmp(name, "output_datatype") == 0;
+    if (!names_type || node->domain[0] || value < 0 || value > OCTET_S4 ||
+        (int64_t)oct_dtype_computed((OctetDType)value) == value) {
+        return value;
+    }
+    import->narrowed = true;
+    return oct_dtype_computed((OctetDType)value);
+}
+
+static char *text_of(OctArena *arena, const ProtobufCBinaryData *bytes) {
+    return oct_arena_strndup(arena, bytes->data ? (const char *)bytes->data : "", bytes->len);
+}
+
+static OctetStatus set_strings(OctImport *import, OctGraph *graph, OctNode *node, const char *name,
+                               const Onnx__AttributeProto *proto) {
+    const char **texts = oct_arena_array(graph->arena, proto->n_strings + 1, sizeof *texts);
+    bool fine = texts != NULL;
+    for (size_t i = 0; fine && i < proto->n_strings; i++) {
+        texts[i] = text_of(graph->arena, &proto->strings[i]);
+        fine = texts[i] != NULL;
+    }
+    fine = fine && oct_node_set_strings(graph, node, name, texts, (int32_t)proto->n_strings);
+    return fine ? OCTET_OK : oct_fail_memory(import->diagnostic);
+}
+
+static OctetStatus set_tensor(OctImport *import, OctGraph *graph, OctNode *node, const char *name,
+                              const Onnx__AttributeProto *proto) {
+    OctetTensor *tensor = NULL;
+    OctetStatus status = OCTET_OK;
+    if (proto->t) {
+        status = oct_tensor_from_proto(proto->t, &import->source, &tensor, import->diagnostic);
+    } else if (proto->sparse_tensor) {
+        status = oct_tensor_from_sparse(proto->sparse_tensor, &import->source, &tensor,
+                                        import->diagnostic);
+    } else {
+        status = oct_fail(import->diagnostic, OCTET_ERROR_FORMAT, "a tensor is missing");
+    }
+    if (status != OCTET_OK) {
+        return status;
+    }
+    return oct_node_set_tensor(graph, node, name, oct_constant_create(tensor))
+               ? OCTET_OK
+               : oct_fail_memory(import->diagnostic);
+}
+
+static OctetStatus set_child(OctImport *import, const OctScope *scope, OctNode *node,
+                             const char *name, const Onnx__AttributeProto *proto) {
+    OctGraph *child;
+    if (!proto->g) {
+        return oct_fail(import->diagnostic, OCTET_ERROR_FORMAT, "its graph is missing");
+    }
+    OCT_TRY(oct_import_child(import, scope, proto->g, &child));
+    return oct_node_set_graph(scope->graph, node, name, child)
+               ? OCTET_OK
+               : oct_fail_memory(import->diagnostic);
+}
+
+static OctetStatus set_attribute(OctImport *import, const OctScope *scope, OctNode *node,
+                                 const char *name, const Onnx__AttributeProto *proto) {
+    OctGraph *graph = scope->graph;
+    bool done = true;
+    char *text;
+    if (proto->n_floats > MAX_LIST || proto->n_ints > MAX_LIST || proto->n_strings > MAX_LIST) {
+        return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT, "the list is too long");
+    }
+    switch (type_of(proto)) {
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT:
+        done = oct_node_set_float(graph, node, name, proto->f);
+        break;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT:
+        done = oct_node_set_int(graph, node, name, computed_type(import, node, name, proto->i));
+        break;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING:
+        text = text_of(graph->arena, &proto->s);
+        done = text && oct_node_set_string(graph, node, name, text);
+        break;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS:
+        done = oct_node_set_floats(graph, node, name, proto->floats, (int32_t)proto->n_floats);
+        break;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS:
+        done = oct_node_set_ints(graph, node, name, proto->ints, (int32_t)proto->n_ints);
+        break;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS:
+        return set_strings(import, graph, node, name, proto);
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR:
+        return set_tensor(import, graph, node, name, proto);
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH:
+        return set_child(import, scope, node, name, proto);
+    default: /* types, lists of tensors and of graphs: no operator that Octet knows has them */
+        return import->lenient
+                   ? OCTET_OK
+                   : oct_fail(import->diagnostic, OCTET_ERROR_UNSUPPORTED,
+                              "attributes of ONNX's type %d are not supported", (int)proto->type);
+    }
+    return done ? OCTET_OK : oct_fail_memory(import->diagnostic);
+}
+
+/* Fails with the attribute's name in front of the reason. */
+static OctetStatus import_attribute(OctImport *import, const OctScope *scope, OctNode *node,
+                                    const Onnx__AttributeProto *proto) {
+    const char *name = oct_text(proto->name);
+    const Onnx__AttributeProto *resolved = oct_attribute_resolve(scope->call, proto);
+    if (!resolved) {
+        return OCTET_OK; /* refers to an optional attribute that the call leaves out */
+    }
+    bool from_caller = resolved != proto;
+    if (from_caller && type_of(resolved) == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH) {
+        return oct_fail_node(import->diagnostic, OCTET_ERROR_UNSUPPORTED, node->name,
+                             "a graph is passed to a function, which is not supported");
+    }
+    if (oct_node_attribute(node, name)) {
+        return oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, node->name,
+                             "attribute '%s' is there twice", name);
+    }
+    OctetDiagnostic own = {0};
+    OctetDiagnostic *outer = import->diagnostic;
+    import->diagnostic = &own;
+    OctetStatus status = set_attribute(import, scope, node, name, resolved);
+    import->diagnostic = outer;
+    if (status == OCTET_OK) {
+        return OCTET_OK;
+    }
+    if (own.node[0]) { /* something inside a child graph */
+        return oct_fail_node(outer, status, own.node, "%s", own.message);
+    }
+    return oct_fail_node(outer, status, node->name, "attribute '%s': %s", name, own.message);
+}
+
+/* ---- Constant ---- */
+
+static OctetTensor *tensor_of_numbers(OctImport *import, OctetDType dtype, int32_t rank,
+                                      const void *numbers, size_t count) {
+    OctetShape shape = {.rank = rank, .dims = {(int64_t)count}};
+    OctetTensor *tensor = NULL;
+    OctetStatus status = octet_tensor_create(dtype, &shape, &tensor, import->diagnostic);
+    if (status == OCTET_OK && tensor->bytes > 0) {
+        memcpy(tensor->data, numbers, tensor->bytes);
+    }
+    return tensor;
+}
+
+/* The tensor that a Constant node holds; NULL, without an error, if it holds strings or nothing:
+ * then it stays a node, and the operator says what is wrong. */
+static OctetStatus constant_tensor(OctImport *import, const OctScope *scope,
+                                   const Onnx__NodeProto *proto, OctetTensor **tensor) {
+    *tensor = NULL;
+    for (size_t i = 0; i < proto->n_attribute; i++) {
+        const Onnx__AttributeProto *a = oct_attribute_resolve(scope->call, proto->attribute[i]);
+        const char *name = oct_text(proto->attribute[i]->name);
+        if (!a) {
+            continue;
+        }
+        bool numbers = true;
+        if (strcmp(name, "value") == 0 && a->t) {
+            if (a->t->data_type == OCTET_STRING) {
+                return OCTET_OK;
+            }
+            return oct_tensor_from_proto(a->t, &import->source, tensor, import->diagnostic);
+        } else if (strcmp(name, "sparse_value") == 0 && a->sparse_tensor) {
+            return oct_tensor_from_sparse(a->sparse_tensor, &import->source, tensor,
+                                          import->diagnostic);
+        } else if (strcmp(name, "value_float") == 0) {
+            *tensor = tensor_of_numbers(import, OCTET_F32, 0, &a->f, 1);
+        } else if (strcmp(name, "value_int") == 0) {
+            *tensor = tensor_of_numbers(import, OCTET_S64, 0, &a->i, 1);
+        } else if (strcmp(name, "value_floats") == 0) {
+            *tensor = tensor_of_numbers(import, OCTET_F32, 1, a->floats, a->n_floats);
+        } else if (strcmp(name, "value_ints") == 0) {
+            *tensor = tensor_of_numbers(import, OCTET_S64, 1, a->ints, a->n_ints);
+        } else {
+            numbers = false;
+        }
+        if (numbers) {
+            return *tensor ? OCTET_OK : oct_fail_memory(import->diagnostic);
+        }
+    }
+    return OCTET_OK;
+}
+
+/* ---- nodes ---- */
+
+/* The list without the empty names at its end. */
+static size_t significant(char *const *names, size_t count) {
+    while (count > 0 && !*oct_text(names[count - 1])) {
+        count--;
+    }
+    return count;
+}
+
+static OctetStatus resolve_list(OctImport *import, const OctScope *scope, char *const *names,
+                                size_t count, const char *node, OctValue ***values) {
+    if (count > INT32_MAX / 8) {
+        return oct_fail_node(import->diagnostic, OCTET_ERROR_LIMIT, node,
+                             "it has %zu inputs or outputs", count);
+    }
+    *values = oct_arena_array(import->root->arena, count + 1, sizeof **values);
+    if (!*values) {
+        return oct_fail_memory(import->diagnostic);
+    }
+    for (size_t k = 0; k < count; k++) {
+        OCT_TRY(oct_scope_resolve(import, scope, oct_text(names[k]), node, &(*values)[k]));
+    }
+    return OCTET_OK;
+}
+
+/* What a message can say of a node: its own name or, without one, its first output's. */
+static const char *label_of(const Onnx__NodeProto *proto) {
+    const char *name = oct_text(proto->name);
+    return *name || proto->n_output == 0 ? name : oct_text(proto->output[0]);
+}
+
+static OctetStatus import_constant(OctImport *import, const OctScope *scope,
+                                   const Onnx__NodeProto *proto, bool *done) {
+    OctetTensor *tensor;
+    OctValue *value;
+    *done = false;
+    OctetStatus status = constant_tensor(import, scope, proto, &tensor);
+    if (status != OCTET_OK) {
+        return oct_fail_in_node(import->diagnostic, status, label_of(proto));
+    }
+    if (!tensor) {
+        return OCTET_OK;
+    }
+    status = oct_scope_resolve(import, scope, oct_text(proto->output[0]), NULL, &value);
+    if (status != OCTET_OK || !value) {
+        octet_tensor_free(tensor);
+        *done = true; /* its output has no name, nothing can use it */
+        return status;
+    }
+    *done = true;
+    return oct_graph_set_constant(scope->graph, value, tensor)
+               ? OCTET_OK
+               : oct_fail_memory(import->diagnostic);
+}
+
+static OctetStatus spend_node(OctImport *import) {
+    if (import->nodes_left == 0) {
+        return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT,
+                        "the model has more nodes than are accepted");
+    }
+    import->nodes_left--;
+    return OCTET_OK;
+}
+
+OctetStatus oct_import_node(OctImport *import, OctScope *scope, const Onnx__NodeProto *proto) {
+    const char *label = label_of(proto);
+    const char *op_type = oct_text(proto->op_type);
+    const char *domain = oct_text(proto->domain);
+    OctValue **inputs;
+    OctValue **outputs;
+    domain = strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+    OCT_TRY(spend_node(import));
+    if (!*op_type) {
+        return oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, label,
+                             "the node has no operator");
+    }
+    if (proto->n_attribute > MAX_ATTRIBUTES) {
+        return oct_fail_node(import->diagnostic, OCTET_ERROR_LIMIT, label,
+                             "the node has %zu attributes", proto->n_attribute);
+    }
+    const OctFunction *function = oct_function_find(import, proto);
+    if (function) {
+        return oct_function_expand(import, scope, proto, function);
+    }
+    if (!*domain && strcmp(op_type, "Constant") == 0 && proto->n_output > 0) {
+        bool done;
+        OCT_TRY(import_constant(import, scope, proto, &done));
+        if (done) {
+            return OCTET_OK;
+        }
+    }
+    size_t input_count = significant(proto->input, proto->n_input);
+    size_t output_count = significant(proto->output, proto->n_output);
+    OCT_TRY(resolve_list(import, scope, proto->input, input_count, label, &inputs));
+    OCT_TRY(resolve_list(import, scope, proto->output, output_count, label, &outputs));
+    OctNode *node = oct_graph_add_node(
+        scope->graph, op_type, domain, oct_import_name(import, scope, oct_text(proto->name)),
+        inputs, (int32_t)input_count, outputs, (int32_t)output_count);
+    if (!node) {
+        return oct_fail_memory(import->diagnostic);
+    }
+    node->opset = oct_scope_opset(scope, domain);
+    for (size_t i = 0; i < proto->n_attribute; i++) {
+        OCT_TRY(import_attribute(import, scope, node, proto->attribute[i]));
+    }
+    return OCTET_OK;
+}
