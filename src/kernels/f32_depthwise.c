@@ -27,7 +27,7 @@ static void depthwise_portable(const OctF32DepthwiseTile *tile) {
     }
 }
 
-static const OctF32DepthwiseBundle bundle_portable = {
+const OctF32DepthwiseBundle oct_f32_depthwise_portable = {
     .name = "f32 depthwise 4x4 portable",
     .cpu = OCTET_CPU_PORTABLE,
     .mr = 4,
@@ -49,7 +49,7 @@ const OctF32DepthwiseBundle *oct_f32_depthwise_select(OctetCpu cpu) {
     }
 #endif
     (void)cpu;
-    return &bundle_portable;
+    return &oct_f32_depthwise_portable;
 }
 
 bool oct_f32_depthwise_packed_floats(const OctF32DepthwiseBundle *bundle, size_t taps,

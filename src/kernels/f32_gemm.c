@@ -32,7 +32,7 @@ static void tile_portable(const OctF32Tile *tile) {
     }
 }
 
-static const OctF32GemmBundle bundle_portable = {
+const OctF32GemmBundle oct_f32_gemm_portable = {
     .name = "f32 4x8 portable",
     .cpu = OCTET_CPU_PORTABLE,
     .mr = 4,
@@ -54,7 +54,7 @@ const OctF32GemmBundle *oct_f32_gemm_select(OctetCpu cpu) {
     }
 #endif
     (void)cpu;
-    return &bundle_portable;
+    return &oct_f32_gemm_portable;
 }
 
 size_t oct_f32_gemm_panel_floats(const OctF32GemmBundle *bundle, size_t k) {

@@ -1,0 +1,8 @@
+#include "kernels/arm/f32_simd_neon.h"
+
+#include "kernels/f32_isa.h"
+
+#define BUNDLE oct_f32_rows_neon
+#define BUNDLE_NAME "f32 rows neon"
+#define BUNDLE_CPU OCTET_CPU_NEON
+#include "kernels/f32_rows_template.h"
