@@ -43,15 +43,15 @@ static const Function functions[] = {
     FUNCTION(log, log, 1.1, INFINITY),
     FUNCTION(tanh, tanh, 2.0, INFINITY),
     FUNCTION(sigmoid, exact_sigmoid, 2.0, INFINITY),
-    FUNCTION(silu, exact_silu, 3.0, 80.0),
+    FUNCTION(silu, exact_silu, 3.5, 80.0),
     FUNCTION(erf, erf, 2.0, INFINITY),
     FUNCTION(gelu, NULL, 0, 0),
     FUNCTION(gelu_tanh, NULL, 0, 0),
     FUNCTION(softplus, exact_softplus, 2.0, INFINITY),
     FUNCTION(softsign, exact_softsign, 2.0, 1e30),
-    FUNCTION(mish, exact_mish, 4.0, 80.0),
-    FUNCTION(sin, sin, 2.0, 1e30),
-    FUNCTION(cos, cos, 2.0, 1e30),
+    FUNCTION(mish, exact_mish, 4.5, 80.0),
+    FUNCTION(sin, sin, 2.0, INFINITY),
+    FUNCTION(cos, cos, 2.0, INFINITY),
 };
 enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
 

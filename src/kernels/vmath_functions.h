@@ -98,12 +98,16 @@ OCT_SIMD F v_tanh(F x) {
     return v_with_sign_of(s_select(s_less(size, s_set(0.625f)), small, large), x);
 }
 
-/* With e = exp(-|x|): 1 / (1 + e) or e / (1 + e), neither of which cancels. */
+/* With e = exp(-|x|): 1 / (1 + e) or e / (1 + e), neither of which cancels. What rounding took
+ * from 1 + e is put back to first order, (3 - (1 + e)) / 2 standing for 1 / (1 + e). */
 OCT_SIMD F v_sigmoid(F x) {
     F one = s_set(1.0f);
     F e = v_exp(v_negate(v_abs(x)));
-    F numerator = s_select(s_less(x, s_set(0.0f)), e, one);
-    return s_div(numerator, s_add(one, e));
+    F divisor = s_add(one, e);
+    F y = s_div(s_select(s_less(x, s_set(0.0f)), e, one), divisor);
+    F lost = s_sub(e, s_sub(divisor, one));
+    F inverse = s_fma(divisor, s_set(-0.5f), s_set(1.5f));
+    return s_fma(s_mul(y, inverse), v_negate(lost), y);
 }
 
 /* A polynomial below 0.92; above, erfc as the exponential of one. */
