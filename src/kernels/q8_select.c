@@ -15,7 +15,12 @@ static const OctQ8ConvBundle *const conv_bundles[] = {
 #endif
     &oct_q8_conv_c,
 };
-static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {&oct_q8_depthwise_c};
+static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {
+#if defined(__x86_64__)
+    &oct_q8_depthwise_avx512vnni,
+#endif
+    &oct_q8_depthwise_c,
+};
 static const OctQ8VectorOps *const vector_ops[] = {&oct_q8_vector_c};
 
 const OctQ8ConvBundle *oct_q8_conv_select(OctetCpu cpu) {

@@ -15,6 +15,10 @@ void oct_q8_finish_row_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,
                               const float *multipliers, size_t vectors, size_t count, void *output,
                               size_t offset, const uint8_t *residual);
 
+/* Tables and addition of a u8 output, and the store: `count` bytes, 4 * vectors in every lane. */
+void oct_q8_finish_bytes_avx512(const OctQ8Epilogue *epilogue, __m512i bytes, size_t vectors,
+                                size_t count, uint8_t *output, const uint8_t *residual);
+
 /* table[byte] for each byte. */
 __m512i oct_q8_lookup_avx512(const uint8_t *table, __m512i bytes);
 

@@ -88,8 +88,8 @@ static __m512i load_lanes(const uint8_t *bytes, size_t vectors, size_t count) {
     return _mm512_permutexvar_epi32(spread[vectors - 1], loaded);
 }
 
-static void finish_bytes(const OctQ8Epilogue *epilogue, __m512i bytes, size_t vectors, size_t count,
-                         uint8_t *output, const uint8_t *residual) {
+void oct_q8_finish_bytes_avx512(const OctQ8Epilogue *epilogue, __m512i bytes, size_t vectors,
+                                size_t count, uint8_t *output, const uint8_t *residual) {
     if (epilogue->table) {
         bytes = oct_q8_lookup_avx512(epilogue->table, bytes);
     }
@@ -127,7 +127,8 @@ void oct_q8_finish_row_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,
                         : vectors == 3 ? oct_q8_requantize_avx512(epilogue, sums, multipliers, 3)
                         : vectors == 2 ? oct_q8_requantize_avx512(epilogue, sums, multipliers, 2)
                                        : oct_q8_requantize_avx512(epilogue, sums, multipliers, 1);
-        finish_bytes(epilogue, bytes, vectors, count, (uint8_t *)output + offset, residual);
+        oct_q8_finish_bytes_avx512(epilogue, bytes, vectors, count, (uint8_t *)output + offset,
+                                   residual);
         return;
     }
     __m512 words[4];

@@ -6,5 +6,6 @@
 #include "kernels/q8_vector.h"
 
 extern const OctQ8ConvBundle oct_q8_conv_avx512vnni;
+extern const OctQ8DepthwiseBundle oct_q8_depthwise_avx512vnni;
 
 #endif

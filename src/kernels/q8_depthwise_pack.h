@@ -1,0 +1,30 @@
+/* The packed form that the vector depthwise bundles share: blocks of 64, 32 or 16 channels, each
+ *   s32 bias[width], f32 multiplier[width], s8 weights[groups][width][4],
+ * the positions of a block ordered as in a panel of q8_pack.h whose `lanes` are width / 16. A
+ * group is four taps (zeros for what doesn't exist); for 3 x 3 a column of the kernel and a zero,
+ * otherwise the taps in order. */
+#ifndef OCT_KERNELS_Q8_DEPTHWISE_PACK_H
+#define OCT_KERNELS_Q8_DEPTHWISE_PACK_H
+
+#include "kernels/q8_conv.h"
+
+/* The width of the block that starts where `rest` channels are left. */
+static inline size_t oct_q8_depthwise_width(size_t rest, size_t widest) {
+    size_t width = rest > 32 ? 64 : rest > 16 ? 32 : 16;
+    return width < widest ? width : widest;
+}
+
+static inline size_t oct_q8_depthwise_groups(size_t kernel_h, size_t kernel_w) {
+    return kernel_h == 3 && kernel_w == 3 ? 3 : (kernel_h * kernel_w + 3) / 4;
+}
+
+static inline size_t oct_q8_depthwise_block_bytes(size_t width, size_t groups) {
+    return width * (8 + 4 * groups);
+}
+
+/* widest: 64, 32 or 16. 0 on overflow. */
+size_t oct_q8_depthwise_packed_bytes(size_t widest, size_t channels, size_t kernel_h,
+                                     size_t kernel_w);
+void oct_q8_depthwise_pack(size_t widest, const OctQ8DepthwiseSource *source, void *packed);
+
+#endif

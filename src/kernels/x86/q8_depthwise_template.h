@@ -1,0 +1,120 @@
+/* Depthwise convolution for one width of vectors; included once a width, with these macros:
+ *   SUFFIX(name)          the name of this width
+ *   V, LANES              the vector type, its lanes of 128 bits
+ *   LOAD(pixel, count)    16 * LANES bytes, of which only `count` may be read
+ *   LOADW(pointer)        a whole vector
+ *   ZERO(), LOW8, HIGH8, LOW16, HIGH16 (unpacks), DOT(acc, u8, s8)
+ *   FINISH(args, acc, multipliers, count, pixel, channel)   stores 16 * LANES channels
+ *
+ * Bytes of four taps are interleaved by two levels of unpack, so that every 32-bit element holds
+ * the four values of one channel; the four vectors that result have their channels in the order
+ * of q8_pack.h. A block of 16 * LANES channels is packed as
+ *   s32 bias[16 * LANES], f32 multipliers[16 * LANES], then a vector of weights for each of the
+ *   four vectors of each group of taps.
+ * Kernels of 3 x 3 take the three rows of a column (and a zero) as a group: a column that is
+ * interleaved once serves three outputs. Others take their taps four at a time in order. */
+
+#define WIDTH ((size_t)16 * LANES)
+
+/* The interleaved values of four taps. */
+OCT_INLINE void SUFFIX(interleave)(V a, V b, V c, V d, V *x) {
+    V ab_low = LOW8(a, b), ab_high = HIGH8(a, b);
+    V cd_low = LOW8(c, d), cd_high = HIGH8(c, d);
+    x[0] = LOW16(ab_low, cd_low);
+    x[1] = HIGH16(ab_low, cd_low);
+    x[2] = LOW16(ab_high, cd_high);
+    x[3] = HIGH16(ab_high, cd_high);
+}
+
+OCT_INLINE void SUFFIX(dot)(V *acc, const V *x, const uint8_t *weights) {
+    OCT_EACH_VECTOR(v, 4, acc[v] = DOT(acc[v], x[v], LOADW(weights + WIDTH * v)););
+}
+
+OCT_INLINE void SUFFIX(column)(const OctQ8DepthwiseArgs *args, size_t column, size_t channel,
+                               size_t count, V *x) {
+    const uint8_t *const *p = args->pointers + column;
+    V a = LOAD(p[0] + channel, count), b = LOAD(p[args->row_stride] + channel, count);
+    V c = LOAD(p[2 * args->row_stride] + channel, count);
+    SUFFIX(interleave)(a, b, c, ZERO(), x);
+}
+
+/* stride 1 and 2 keep the columns that the next output needs, too; 0 stands for any stride and
+ * dilation. */
+OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uint8_t *block,
+                                       size_t channel, size_t count, size_t stride) {
+    const uint8_t *weights = block + 8 * WIDTH;
+    V left[4] = {ZERO()}, middle[4] = {ZERO()}, right[4];
+    if (stride != 0) {
+        SUFFIX(column)(args, 0, channel, count, left);
+    }
+    if (stride == 1) {
+        SUFFIX(column)(args, 1, channel, count, middle);
+    }
+    for (size_t p = 0; p < args->pixels; p++) {
+        V acc[4];
+        OCT_EACH_VECTOR(v, 4, acc[v] = LOADW(block + WIDTH * v););
+        size_t first = p * args->stride_w;
+        if (stride == 0) {
+            SUFFIX(column)(args, first, channel, count, left);
+        }
+        if (stride != 1) {
+            SUFFIX(column)(args, first + args->dilation_w, channel, count, middle);
+        }
+        SUFFIX(column)(args, first + 2 * args->dilation_w, channel, count, right);
+        SUFFIX(dot)(acc, left, weights);
+        SUFFIX(dot)(acc, middle, weights + 4 * WIDTH);
+        SUFFIX(dot)(acc, right, weights + 8 * WIDTH);
+        FINISH(args, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p, channel);
+        OCT_EACH_VECTOR(v, 4, {
+            left[v] = stride == 1 ? middle[v] : right[v];
+            middle[v] = right[v];
+        });
+    }
+}
+
+/* Any kernel, its taps in order. */
+static void SUFFIX(any_kernel)(const OctQ8DepthwiseArgs *args, const uint8_t *block, size_t channel,
+                               size_t count) {
+    size_t taps = args->kernel_h * args->kernel_w;
+    for (size_t p = 0; p < args->pixels; p++) {
+        const uint8_t *const *first = args->pointers + p * args->stride_w;
+        V acc[4];
+        OCT_EACH_VECTOR(v, 4, acc[v] = LOADW(block + WIDTH * v););
+        const uint8_t *weights = block + 8 * WIDTH;
+        size_t column = 0;
+        for (size_t t = 0; t < taps; t += 4) {
+            V x[4];
+            OCT_EACH_VECTOR(i, 4, {
+                if (t + i < taps) {
+                    x[i] = LOAD(first[column * args->dilation_w] + channel, count);
+                    if (++column == args->kernel_w) {
+                        column = 0;
+                        first += args->row_stride;
+                    }
+                } else {
+                    x[i] = ZERO();
+                }
+            });
+            SUFFIX(interleave)(x[0], x[1], x[2], x[3], x);
+            SUFFIX(dot)(acc, x, weights);
+            weights += 4 * WIDTH;
+        }
+        FINISH(args, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p, channel);
+    }
+}
+
+/* Constants for `count` and `stride` make functions of their own of the common cases. */
+static void SUFFIX(block)(const OctQ8DepthwiseArgs *args, const uint8_t *block, size_t channel,
+                          size_t count) {
+    if (args->kernel_h != 3 || args->kernel_w != 3) {
+        SUFFIX(any_kernel)(args, block, channel, count);
+    } else if (args->dilation_w == 1 && args->stride_w == 1 && count == WIDTH) {
+        SUFFIX(three_by_three)(args, block, channel, WIDTH, 1);
+    } else if (args->dilation_w == 1 && args->stride_w == 2 && count == WIDTH) {
+        SUFFIX(three_by_three)(args, block, channel, WIDTH, 2);
+    } else {
+        SUFFIX(three_by_three)(args, block, channel, count, 0);
+    }
+}
+
+#undef WIDTH
