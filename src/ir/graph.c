@@ -310,14 +310,16 @@ int32_t oct_value_known_ints(const OctValue *value, int64_t *ints, int32_t capac
         return value->known_count;
     }
     int64_t count;
-    bool integers = tensor->dtype == OCTET_S64 || tensor->dtype == OCTET_S32;
+    bool integers = tensor->dtype == OCTET_S64 || tensor->dtype == OCTET_S32 ||
+                    tensor->dtype == OCTET_BOOL;
     if (!integers || tensor->shape.rank > 1 || !octet_shape_count(&tensor->shape, &count) ||
         count > capacity) {
         return -1;
     }
     for (int64_t i = 0; i < count; i++) {
-        ints[i] = tensor->dtype == OCTET_S64 ? ((const int64_t *)tensor->data)[i]
-                                             : ((const int32_t *)tensor->data)[i];
+        ints[i] = tensor->dtype == OCTET_S64   ? ((const int64_t *)tensor->data)[i]
+                  : tensor->dtype == OCTET_S32 ? ((const int32_t *)tensor->data)[i]
+                                               : ((const uint8_t *)tensor->data)[i];
     }
     return (int32_t)count;
 }

@@ -66,7 +66,7 @@ struct OctetValue {
     int32_t id;            /* index in graph->values; stable until oct_graph_compact */
     bool is_input;
     bool is_output; /* kept by oct_graph_set_outputs and friends */
-    /* The integers of a small s64/s32 tensor of rank 0 or 1, as far as shape inference knows them;
+    /* The integers of a small s64, s32 or bool tensor of rank 0 or 1, as far as shape inference knows them;
      * NULL if nothing is known. Lives in the arena. A dimension that is no number is written as
      * oct_known_of_dim gives it, so that it is never taken for a negative number. */
     const int64_t *known;

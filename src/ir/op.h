@@ -17,7 +17,7 @@ typedef struct OctView {
 /* Packed weights, shared between sessions: see engine/pack.h. */
 typedef struct OctPackStore OctPackStore;
 
-/* What prepare may look at. node->inputs and outputs have concrete shapes and dtypes, except for
+/* What prepare may look at. Graph and node stay until the prepared operator is destroyed. node->inputs and outputs have concrete shapes and dtypes, except for
  * outputs of operators that are OCT_OP_DYNAMIC. Weights come as constants. */
 typedef struct OctPrepare {
     const OctGraph *graph;

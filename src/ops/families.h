@@ -2,7 +2,18 @@
 #ifndef OCT_OPS_FAMILIES_H
 #define OCT_OPS_FAMILIES_H
 
-#define OCT_OP_FAMILIES_TENSOR(X) X(identity)
+#define OCT_OP_FAMILIES_TENSOR(X)                                                                  \
+    X(binary)                                                                                      \
+    X(concat)                                                                                      \
+    X(expand)                                                                                      \
+    X(gather)                                                                                      \
+    X(identity)                                                                                    \
+    X(pad)                                                                                         \
+    X(query)                                                                                       \
+    X(reshape)                                                                                     \
+    X(scatter)                                                                                     \
+    X(slice)                                                                                       \
+    X(transpose)
 
 #define OCT_OP_FAMILIES_NETWORK(X)
 

@@ -56,7 +56,7 @@ OctetStatus oct_normalize_axis(const OctNode *node, int64_t axis, int32_t rank, 
 void oct_strides(const OctetShape *shape, int64_t *strides);
 
 /* ---- integers from an attribute or an input ---- */
-#define OCT_MAX_INTS 64
+#define OCT_MAX_INTS 256
 
 typedef struct OctInts {
     bool present;  /* the attribute or the input is there */
@@ -73,6 +73,9 @@ OctetStatus oct_node_int_list(const OctNode *node, const char *attribute, int32_
                               OctInts *ints, OctetDiagnostic *diagnostic);
 /* The values of an s64 or s32 view (rank 0 or 1), when running. */
 OctetStatus oct_view_int_list(const OctView *view, OctInts *ints, OctetDiagnostic *diagnostic);
+/* What oct_node_int_list reads, when running: nothing is open then. */
+OctetStatus oct_run_int_list(const OctNode *node, const char *attribute, int32_t input,
+                             const OctRun *run, OctInts *ints);
 /* True if some of the list is known only when running. */
 bool oct_ints_open(const OctInts *ints);
 
@@ -108,6 +111,8 @@ void *oct_prepare_state(const OctPrepare *prepare, OctPreparedOp *prepared, size
 OctetStatus oct_run_output(const OctRun *run, int32_t k, const OctetShape *shape);
 /* Elements of a view that is known to be static. */
 int64_t oct_view_count(const OctView *view);
+/* Sets `count` elements of 1, 2, 4 or 8 bytes to the low bytes of `value`. */
+void oct_fill(void *data, size_t element_size, int64_t count, uint64_t value);
 /* Applies a node's fused activation to floats in place. */
 void oct_activation_f32(const OctActivation *activation, float *data, int64_t count);
 /* True if every input and output that the node has and that is of type f32 is quantized: what a

@@ -229,6 +229,17 @@ OctetStatus oct_view_int_list(const OctView *view, OctInts *ints, OctetDiagnosti
     return oct_convert(OCTET_S64, ints->v, view->dtype, view->data, count, diagnostic);
 }
 
+OctetStatus oct_run_int_list(const OctNode *node, const char *attribute, int32_t input,
+                             const OctRun *run, OctInts *ints) {
+    const OctAttribute *found = attribute ? oct_node_attribute(node, attribute) : NULL;
+    if (found) {
+        return ints_from_attribute(node, found, ints, run->diagnostic);
+    }
+    const OctView absent = {0};
+    const OctView *view = input >= 0 && input < run->input_count ? &run->inputs[input] : &absent;
+    return oct_view_int_list(view, ints, run->diagnostic);
+}
+
 bool oct_ints_open(const OctInts *ints) {
     if (!ints->present || ints->exact) {
         return false;
@@ -365,4 +376,29 @@ bool oct_node_is_quantized(const OctNode *node, int32_t inputs) {
         }
     }
     return true;
+}
+
+#define FILL(type)                                                                                 \
+    do {                                                                                           \
+        type fill;                                                                                 \
+        memcpy(&fill, &value, sizeof fill);                                                        \
+        for (int64_t i = 0; i < count; i++) {                                                      \
+            ((type *)data)[i] = fill;                                                              \
+        }                                                                                          \
+    } while (0)
+
+void oct_fill(void *data, size_t size, int64_t count, uint64_t value) {
+    switch (size) {
+    case 1:
+        FILL(uint8_t);
+        break;
+    case 2:
+        FILL(uint16_t);
+        break;
+    case 4:
+        FILL(uint32_t);
+        break;
+    default:
+        FILL(uint64_t);
+    }
 }
