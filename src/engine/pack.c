@@ -27,6 +27,7 @@ struct OctPackStore {
     const OctGraph *graph;
     int sessions; /* guarded by registry_lock */
     pthread_mutex_t lock;
+    OctGraph *base;
     uint64_t bytes;
     Entry *buckets[BUCKETS];
 };
@@ -96,6 +97,7 @@ void oct_pack_store_release(OctPackStore *store) {
             entry = next;
         }
     }
+    oct_graph_free(store->base);
     pthread_mutex_destroy(&store->lock);
     oct_free(store);
 }
@@ -281,6 +283,18 @@ OctetStatus oct_pack_constant(OctPackStore *store, const OctPackKey *key, OctDer
     if (status == OCTET_OK) {
         *constant = oct_constant_retain(entry->constant);
     }
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+OctetStatus oct_pack_base(OctPackStore *store, OctBaseFunction make, const OctGraph **base,
+                          OctetDiagnostic *diagnostic) {
+    OctetStatus status = OCTET_OK;
+    pthread_mutex_lock(&store->lock);
+    if (!store->base) {
+        status = make(store->graph, &store->base, diagnostic);
+    }
+    *base = store->base;
     pthread_mutex_unlock(&store->lock);
     return status;
 }

@@ -46,6 +46,12 @@ OctetStatus oct_pack_constant(OctPackStore *store, const OctPackKey *key, OctDer
 OctetStatus oct_pack_store_acquire(const OctGraph *graph, OctPackStore **store,
                                    OctetDiagnostic *diagnostic);
 void oct_pack_store_release(OctPackStore *store); /* NULL is fine */
+/* The graph that plans are made from, made once for all sessions that can share it. It belongs to
+ * the store and must not change. */
+typedef OctetStatus (*OctBaseFunction)(const OctGraph *source, OctGraph **base,
+                                       OctetDiagnostic *diagnostic);
+OctetStatus oct_pack_base(OctPackStore *store, OctBaseFunction make, const OctGraph **base,
+                          OctetDiagnostic *diagnostic);
 /* Bytes of all packings that the store holds. */
 uint64_t oct_pack_store_bytes(OctPackStore *store);
 

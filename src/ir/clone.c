@@ -30,6 +30,8 @@ static OctValue *clone_value(OctGraph *to, const OctValue *value) {
     copy->dtype = value->dtype;
     copy->shape = value->shape;
     copy->constant = oct_constant_retain(value->constant);
+    copy->origin = value->origin;
+    copy->channels_last = value->channels_last;
     if (value->known) {
         copy->known = oct_arena_memdup(to->arena, value->known,
                                        (size_t)value->known_count * sizeof *value->known);

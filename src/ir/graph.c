@@ -102,9 +102,6 @@ void oct_graph_free(OctGraph *graph) {
     for (int32_t i = 0; i < graph->value_count; i++) {
         oct_constant_release(graph->values[i]->constant);
     }
-    if (graph->packs) {
-        graph->packs_free(graph->packs);
-    }
     oct_free(graph->children);
     oct_free(graph->nodes);
     oct_free(graph->values);

@@ -66,6 +66,10 @@ struct OctetValue {
     int32_t id;            /* index in graph->values; stable until oct_graph_compact */
     bool is_input;
     bool is_output; /* kept by oct_graph_set_outputs and friends */
+    /* In the engine's clones: the value of the source graph that this one stands for (or is a form
+     * of), and whether it is stored channels-last, its shape then being permuted likewise. */
+    const OctValue *origin;
+    bool channels_last;
     /* The integers of a small s64, s32 or bool tensor of rank 0 or 1, as far as shape inference knows them;
      * NULL if nothing is known. Lives in the arena. A dimension that is no number is written as
      * oct_known_of_dim gives it, so that it is never taken for a negative number. */
@@ -181,8 +185,6 @@ struct OctetGraph {
     OctNames value_names, node_names;
     uint64_t next_name;            /* for generated names */
     OctetDiagnostic build_failure; /* the first failure of a builder call */
-    void *packs; /* the engine's store of packed weights, root only; may be NULL */
-    void (*packs_free)(void *packs);
 };
 
 /* ---- making and freeing; the create functions return NULL when out of memory ---- */

@@ -17,4 +17,7 @@
 
 #define OCT_OP_FAMILIES_NETWORK(X)
 
+/* The engine's own operators. */
+#define OCT_OP_FAMILIES_ENGINE(X) X(grids)
+
 #endif

@@ -15,10 +15,12 @@ typedef struct Family {
     extern const size_t oct_ops_##name##_count;
 OCT_OP_FAMILIES_TENSOR(DECLARE)
 OCT_OP_FAMILIES_NETWORK(DECLARE)
+OCT_OP_FAMILIES_ENGINE(DECLARE)
 #undef DECLARE
 
 #define LIST(name) {oct_ops_##name, &oct_ops_##name##_count},
-static const Family families[] = {OCT_OP_FAMILIES_TENSOR(LIST) OCT_OP_FAMILIES_NETWORK(LIST)};
+static const Family families[] = {OCT_OP_FAMILIES_TENSOR(LIST) OCT_OP_FAMILIES_NETWORK(LIST)
+                                      OCT_OP_FAMILIES_ENGINE(LIST)};
 #undef LIST
 
 const OctOp *oct_op_at(size_t index) {

@@ -1,0 +1,194 @@
+#include "engine/compile.h"
+#include "base/diag.h"
+#include "base/tensor.h"
+#include "base/threads.h"
+#include "engine/rewrite.h"
+
+#include <inttypes.h>
+
+/* Splits the nodes into those that are planned and those whose shapes the data decide. node->plan
+ * is non-NULL for the planned ones. */
+static void split(OctCompile *c) {
+    const OctGraph *graph = c->plan->graph;
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        OctNode *node = graph->nodes[i];
+        bool dynamic = oct_node_has_graph(node);
+        for (int32_t k = 0; k < node->input_count && !dynamic; k++) {
+            dynamic = node->inputs[k] && c->dynamic[node->inputs[k]->id];
+        }
+        for (int32_t k = 0; k < node->output_count && !dynamic; k++) {
+            dynamic = node->outputs[k] && !oct_value_has_static_shape(node->outputs[k]);
+        }
+        node->plan = dynamic ? NULL : node;
+        if (!dynamic) {
+            c->order[c->order_count++] = node;
+        }
+        for (int32_t k = 0; k < node->output_count && dynamic; k++) {
+            if (node->outputs[k]) {
+                c->dynamic[node->outputs[k]->id] = true;
+            }
+        }
+    }
+}
+
+static bool observed(const OctCompile *c, const OctNode *node) {
+    for (int32_t k = 0; k < node->output_count; k++) {
+        if (node->outputs[k] && oct_session_observes(c->session, node->outputs[k])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- steps ---- */
+
+static OctetStatus count_steps(OctCompile *c) {
+    OctPlan *plan = c->plan;
+    size_t views = 0;
+    for (int32_t i = 0; i < c->order_count; i++) {
+        const OctNode *node = c->order[i];
+        views += (size_t)node->input_count + (size_t)node->output_count;
+    }
+    plan->steps = oct_calloc((size_t)c->order_count + 1, sizeof *plan->steps);
+    plan->views = oct_calloc(views + 1, sizeof *plan->views);
+    plan->view_places = oct_calloc(views + 1, sizeof *plan->view_places);
+    plan->input_views = oct_calloc(views + 1, sizeof *plan->input_views);
+    return plan->steps && plan->views && plan->view_places && plan->input_views
+               ? OCTET_OK
+               : oct_fail_memory(c->diagnostic);
+}
+
+static void add_view(OctPlan *plan, const OctValue *value, double *bytes) {
+    int32_t index = plan->view_count++;
+    OctView *view = &plan->views[index];
+    *view = (OctView){.shape = {.rank = -1}};
+    if (!value) {
+        return;
+    }
+    OctPlace place = plan->places[value->id];
+    view->dtype = oct_value_storage(value);
+    view->shape = value->shape;
+    view->data = (void *)(uintptr_t)place.constant;
+    plan->view_places[index] = place;
+    if (place.kind == OCT_PLACE_INPUT) {
+        plan->input_views[plan->input_view_count++] = index;
+    }
+    int64_t count = 0;
+    (void)octet_shape_count(&view->shape, &count);
+    *bytes += (double)count * (double)octet_dtype_size(view->dtype);
+}
+
+static OctetStatus add_step(OctCompile *c, const OctNode *node) {
+    OctPlan *plan = c->plan;
+    bool view = oct_node_is_view(node);
+    bool seen = observed(c, node);
+    if (view && !seen) {
+        return OCTET_OK;
+    }
+    OctStep *step = &plan->steps[plan->step_count++];
+    step->node = node;
+    step->observed = seen;
+    step->run.inputs = plan->views + plan->view_count;
+    step->run.input_count = node->input_count;
+    for (int32_t k = 0; k < node->input_count; k++) {
+        add_view(plan, node->inputs[k], &step->bytes);
+    }
+    step->run.outputs = plan->views + plan->view_count;
+    step->run.output_count = node->output_count;
+    for (int32_t k = 0; k < node->output_count; k++) {
+        add_view(plan, node->outputs[k], &step->bytes);
+    }
+    step->run.pool = c->session->options.pool;
+    if (view) {
+        return OCTET_OK;
+    }
+    OctPrepare prepare = {.graph = plan->graph,
+                          .node = node,
+                          .cpu = octet_get_cpu(),
+                          .requantize = c->session->options.requantize,
+                          .threads = oct_pool_size(c->session->options.pool),
+                          .packs = c->session->packs,
+                          .diagnostic = c->diagnostic};
+    OctetStatus status = node->op->prepare(&prepare, &step->op);
+    if (status == OCTET_OK && step->op.workspace_bytes > plan->workspace_bytes) {
+        plan->workspace_bytes = step->op.workspace_bytes;
+    }
+    return oct_fail_in_node(c->diagnostic, status, node->name);
+}
+
+static OctetStatus check_limit(const OctCompile *c) {
+    const OctPlan *plan = c->plan;
+    size_t needed;
+    uint64_t limit = c->session->options.max_memory_bytes;
+    if (!oct_add_size(plan->arena_bytes, plan->workspace_bytes, &needed) || needed > limit) {
+        return oct_fail(c->diagnostic, OCTET_ERROR_LIMIT,
+                        "the network needs %zu bytes for activations and %zu for work space at "
+                        "these shapes, more than the limit of %" PRIu64,
+                        plan->arena_bytes, plan->workspace_bytes, limit);
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus make_outputs(OctCompile *c) {
+    OctPlan *plan = c->plan;
+    const OctGraph *graph = plan->graph;
+    plan->output_count = graph->output_count;
+    plan->outputs = oct_calloc((size_t)graph->output_count + 1, sizeof *plan->outputs);
+    if (!plan->outputs) {
+        return oct_fail_memory(c->diagnostic);
+    }
+    for (int32_t i = 0; i < graph->output_count; i++) {
+        const OctValue *value = graph->outputs[i];
+        OctetTensor *tensor = &plan->outputs[i];
+        tensor->dtype = oct_value_storage(value);
+        tensor->shape = value->shape;
+        tensor->qparams = value->qparams;
+        if (!c->dynamic[value->id]) {
+            OCT_TRY(oct_tensor_bytes(tensor->dtype, &tensor->shape, &tensor->bytes, c->diagnostic));
+        }
+    }
+    return OCTET_OK;
+}
+
+OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, OctetDiagnostic *diagnostic) {
+    const OctGraph *graph = plan->graph;
+    size_t values = (size_t)graph->value_count + 1;
+    OctCompile c = {.session = session, .plan = plan, .diagnostic = diagnostic};
+    OctetStatus status = OCTET_OK;
+    c.order = oct_calloc((size_t)graph->node_count + 1, sizeof(OctNode *));
+    c.dynamic = oct_calloc(values, sizeof *c.dynamic);
+    c.root = oct_calloc(values, sizeof *c.root);
+    c.first = oct_calloc(values, sizeof *c.first);
+    c.last = oct_calloc(values, sizeof *c.last);
+    if (!c.order || !c.dynamic || !c.root || !c.first || !c.last) {
+        status = oct_fail_memory(diagnostic);
+        goto cleanup;
+    }
+    for (int32_t i = 0; i < graph->value_count; i++) {
+        c.root[i] = i;
+    }
+    split(&c);
+    status = oct_compile_locate(&c);
+    if (status == OCTET_OK) {
+        status = check_limit(&c);
+    }
+    if (status == OCTET_OK) {
+        status = count_steps(&c);
+    }
+    for (int32_t i = 0; i < c.order_count && status == OCTET_OK; i++) {
+        status = add_step(&c, c.order[i]);
+    }
+    if (status == OCTET_OK) {
+        status = make_outputs(&c);
+    }
+    if (status == OCTET_OK) {
+        status = check_limit(&c);
+    }
+cleanup:
+    oct_free(c.order);
+    oct_free(c.dynamic);
+    oct_free(c.root);
+    oct_free(c.first);
+    oct_free(c.last);
+    return status;
+}

@@ -1,0 +1,98 @@
+/* How a session works inside: a plan is the graph rewritten for concrete input shapes and compiled
+ * to steps over one arena. */
+#ifndef OCT_ENGINE_ENGINE_H
+#define OCT_ENGINE_ENGINE_H
+
+#include "engine/pack.h"
+#include "octet/session.h"
+
+enum { OCT_PLANS = 4 }; /* kept by a session, the most recently used first */
+
+/* Where the bytes of a value are. */
+typedef enum OctPlaceKind {
+    OCT_PLACE_NONE = 0,
+    OCT_PLACE_CONSTANT,
+    OCT_PLACE_INPUT, /* in the caller's tensor number `index` */
+    OCT_PLACE_ARENA, /* at `offset` */
+    OCT_PLACE_HEAP   /* made while running, by the dynamic part */
+} OctPlaceKind;
+
+typedef struct OctPlace {
+    OctPlaceKind kind;
+    int32_t index;
+    size_t offset;
+    const void *constant;
+} OctPlace;
+
+/* One prepared node. op.run is NULL for views, which are steps only where they are observed. */
+typedef struct OctStep {
+    OctPreparedOp op;
+    OctRun run;
+    const OctNode *node;
+    bool observed;
+    double bytes;
+    double seconds;
+    uint64_t runs;
+} OctStep;
+
+typedef struct OctDynamic OctDynamic;
+
+/* A copy at the end of the run: an output that is an input or a constant. */
+typedef struct OctCopy {
+    OctPlace from;
+    size_t to; /* offset in the arena */
+    size_t bytes;
+} OctCopy;
+
+typedef struct OctPlan {
+    OctGraph *graph; /* rewritten; shapes are concrete as far as they don't depend on data */
+    OctetShape *input_shapes;
+    bool *input_integers; /* the input comes as the integers of its grid */
+    int32_t input_count;
+    OctPlace *places; /* by value id */
+    OctView *views;   /* of all steps, one after the other */
+    OctPlace *view_places;
+    int32_t view_count;
+    int32_t *input_views; /* the views of the caller's tensors, to be set for every run */
+    int32_t input_view_count;
+    OctStep *steps;
+    int32_t step_count;
+    OctCopy *copies;
+    int32_t copy_count;
+    OctDynamic *dynamic;  /* what runs after the steps; NULL when all shapes are known */
+    OctetTensor *outputs; /* as handed out; their places: */
+    OctPlace *output_places;
+    int32_t output_count;
+    size_t arena_bytes, lower_bound_bytes, workspace_bytes;
+    uint8_t *bound_arena; /* that views point into */
+} OctPlan;
+
+struct OctetSession {
+    const OctGraph *graph;
+    OctetSessionOptions options;
+    OctPackStore *packs;
+    const OctGraph *base; /* what plans are made from: simplified, shared or own_base */
+    OctGraph *own_base;
+    OctPlan *plans[OCT_PLANS];
+    int32_t plan_count;
+    uint8_t *arena; /* activations, then workspace; the largest that a plan has needed so far */
+    size_t arena_bytes;
+};
+
+/* Whether the session's user observes the value that `value` (of a plan) stands for. */
+bool oct_session_observes(const OctetSession *session, const OctValue *value);
+
+/* ---- plan.c: base and plans ---- */
+/* Clones the source with origins and does what does not depend on shapes. Sets session->base. */
+OctetStatus oct_plan_base(OctetSession *session, OctetDiagnostic *diagnostic);
+/* input_integers[i]: input i comes as integers. */
+OctetStatus oct_plan_create(OctetSession *session, const OctetShape *input_shapes,
+                            const bool *input_integers, OctPlan **plan,
+                            OctetDiagnostic *diagnostic);
+void oct_plan_free(OctPlan *plan);
+
+/* ---- run.c ---- */
+OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor *const *inputs,
+                         OctetDiagnostic *diagnostic);
+
+#endif

@@ -1,0 +1,12 @@
+/* Showing values to the session's user. */
+#ifndef OCT_ENGINE_OBSERVE_H
+#define OCT_ENGINE_OBSERVE_H
+
+#include "engine/engine.h"
+
+/* Calls the user's callback for the node's outputs that are observed. Values that are stored
+ * otherwise than the graph has them (channels-last, rebased, on a grid) are converted first. */
+OctetStatus oct_observe(const OctetSession *session, const OctNode *node, const OctView *outputs,
+                        OctetDiagnostic *diagnostic);
+
+#endif

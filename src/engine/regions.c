@@ -1,0 +1,342 @@
+/* Int8 or float: decides for every node, and puts conversions where the two meet.
+ *
+ * A node computes in int8 if its operator can and all its data operands and outputs have grids. A
+ * node that only moves data keeps whatever it is given. What remains computes in float: quantized
+ * operands are dequantized (once a value), quantized results rounded behind it. */
+#include "base/diag.h"
+#include "engine/passes.h"
+#include "engine/rewrite.h"
+
+#include <string.h>
+
+typedef struct Regions {
+    OctetSession *session;
+    OctGraph *graph;
+    OctValue **dequantized; /* by id of the values that were there before */
+    int32_t value_count;
+    OctetDiagnostic *diagnostic;
+} Regions;
+
+static const OctetQParams none = {.axis = -1};
+
+/* ---- rebasing ---- */
+
+static bool is_matrix(const OctNode *node) {
+    return oct_node_is(node, "Conv") || oct_node_is(node, "ConvTranspose") ||
+           oct_node_is(node, "Gemm") || oct_node_is(node, "MatMul");
+}
+
+typedef struct Rebase {
+    const OctValue *value;
+    OctetDType to;
+} Rebase;
+
+/* u8 to s8 or back: 128 off the integers and off the zero points. */
+static OctetStatus rebase_tensor(void *user, OctetTensor **tensor, OctetDiagnostic *diagnostic) {
+    const Rebase *rebase = user;
+    const OctetTensor *from = oct_value_tensor(rebase->value);
+    OctetQParams qparams = rebase->value->qparams;
+    int32_t shift = rebase->to == OCTET_U8 ? 128 : -128;
+    OCT_TRY(octet_tensor_create(rebase->to, &from->shape, tensor, diagnostic));
+    uint8_t *out = (*tensor)->data;
+    const uint8_t *in = from->data;
+    for (size_t i = 0; i < from->bytes; i++) {
+        out[i] = in[i] ^ 0x80;
+    }
+    qparams.dtype = rebase->to;
+    OctetStatus status = octet_tensor_set_qparams(*tensor, &qparams, diagnostic);
+    if (status != OCTET_OK) {
+        octet_tensor_free(*tensor);
+        *tensor = NULL;
+        return status;
+    }
+    for (int64_t i = 0; i < qparams.count; i++) {
+        (*tensor)->qparams.zero_point[i] += shift;
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus rebase_constant(Regions *r, OctNode *node, int32_t k, OctetDType to) {
+    OctValue *value = node->inputs[k];
+    OctValue *rebased;
+    OctConstant *constant;
+    Rebase rebase = {value, to};
+    OctPackKey key = {.kernel = "rebase", .constants = {oct_constant_id(value->constant)}};
+    OCT_TRY(oct_pack_constant(r->session->packs, &key, rebase_tensor, &rebase, &constant,
+                              r->diagnostic));
+    OctetStatus status =
+        oct_add_shared_constant(r->graph, value->name, constant, &rebased, r->diagnostic);
+    oct_constant_release(constant);
+    if (status == OCTET_OK) {
+        node->inputs[k] = rebased;
+    }
+    return status;
+}
+
+static bool in_octet_domain(const OctNode *node) {
+    return node && strcmp(node->domain, "octet") == 0;
+}
+
+/* Activations become u8, weights of matrix products s8. The integers of the caller's tensors stay
+ * as they are: the conversions at the border translate. */
+static OctetStatus rebase_all(Regions *r) {
+    for (int32_t i = 0; i < r->graph->value_count; i++) {
+        OctValue *value = r->graph->values[i];
+        if (value->qparams.dtype == OCTET_S8 && value->producer && !value->is_output) {
+            value->qparams.dtype = OCTET_U8;
+            value->qparams.zero_point[0] += 128;
+        }
+    }
+    for (int32_t i = 0; i < r->graph->node_count; i++) {
+        OctNode *node = r->graph->nodes[i];
+        for (int32_t k = 0; k < node->input_count; k++) {
+            const OctValue *input = node->inputs[k];
+            if (!input || !input->constant) {
+                continue;
+            }
+            OctetDType dtype = input->qparams.dtype;
+            OctetDType want = k == 1 && is_matrix(node) ? OCTET_S8 : OCTET_U8;
+            if ((dtype == OCTET_U8 || dtype == OCTET_S8) && dtype != want) {
+                OCT_TRY(rebase_constant(r, node, k, want));
+            }
+        }
+    }
+    return OCTET_OK;
+}
+
+/* ---- conversions ---- */
+
+static OctetStatus to_float(Regions *r, OctNode *node, int32_t k) {
+    OctValue *value = node->inputs[k];
+    bool known = value->id < r->value_count;
+    OctValue *real = known ? r->dequantized[value->id] : NULL;
+    if (!real) {
+        OCT_TRY(oct_insert_conversion(r->graph, node, value, &none, &real, r->diagnostic));
+        real->origin = NULL;
+        if (known) {
+            r->dequantized[value->id] = real;
+        }
+    }
+    node->inputs[k] = real;
+    return OCTET_OK;
+}
+
+static OctetStatus to_grid(Regions *r, OctNode *node, int32_t k, const OctetQParams *qparams) {
+    OctValue *converted;
+    OCT_TRY(
+        oct_insert_conversion(r->graph, node, node->inputs[k], qparams, &converted, r->diagnostic));
+    converted->origin = NULL;
+    node->inputs[k] = converted;
+    return OCTET_OK;
+}
+
+/* The node makes a float; behind it, it is rounded to the grid of what was the node's output. */
+static OctetStatus round_output(Regions *r, OctNode *node, int32_t k, OctNode *after) {
+    OctValue *value = node->outputs[k];
+    OctValue *real = oct_graph_add_value(r->graph, value->name);
+    if (!real) {
+        return oct_fail_memory(r->diagnostic);
+    }
+    real->dtype = OCTET_F32;
+    real->shape = value->shape;
+    OctNode *quantize = oct_graph_insert_node(r->graph, after, "Quantize", "octet", value->name,
+                                              &real, 1, &value, 1);
+    if (!quantize) {
+        return oct_fail_memory(r->diagnostic);
+    }
+    quantize->opset = 1;
+    node->outputs[k] = real;
+    real->producer = node;
+    return oct_resolve_node(quantize, r->diagnostic);
+}
+
+static OctetStatus make_float(Regions *r, OctNode *node, OctNode *after) {
+    for (int32_t k = 0; k < node->input_count; k++) {
+        if (node->inputs[k] && oct_value_quantized(node->inputs[k])) {
+            OCT_TRY(to_float(r, node, k));
+        }
+    }
+    for (int32_t k = 0; k < node->output_count; k++) {
+        if (node->outputs[k] && oct_value_quantized(node->outputs[k])) {
+            OCT_TRY(round_output(r, node, k, after));
+        }
+    }
+    return OCTET_OK;
+}
+
+/* ---- nodes that move data ---- */
+
+/* The grid that all data operands share; NULL if there is none. */
+static const OctetQParams *common_grid(const OctNode *node) {
+    const OctetQParams *grid = NULL;
+    for (int32_t k = 0; k < node->input_count; k++) {
+        if (!oct_input_is_data(node, k)) {
+            continue;
+        }
+        const OctetQParams *own = &node->inputs[k]->qparams;
+        if (own->dtype == OCTET_DTYPE_NONE || own->count != 1 ||
+            (grid && !octet_qparams_equal(grid, own))) {
+            return NULL;
+        }
+        grid = own;
+    }
+    return grid;
+}
+
+/* One grid for all outputs that have one; false if they differ or only some have one. */
+static bool output_grid(const OctNode *node, const OctetQParams **grid) {
+    int32_t with = 0;
+    int32_t without = 0;
+    *grid = NULL;
+    for (int32_t k = 0; k < node->output_count; k++) {
+        const OctValue *output = node->outputs[k];
+        if (!output || output->dtype != OCTET_F32) {
+            continue;
+        }
+        if (!oct_value_quantized(output)) {
+            without++;
+            continue;
+        }
+        with++;
+        if (*grid && !octet_qparams_equal(*grid, &output->qparams)) {
+            return false;
+        }
+        *grid = &output->qparams;
+    }
+    return with == 0 || without == 0;
+}
+
+/* Moving integers and rounding to another grid commute, as long as rounding is element by element.
+ * So a mover's operands are brought to its output's grid, and an output without a grid takes that
+ * of the operands; its consumers dequantize what they need. */
+static OctetStatus make_mover(Regions *r, OctNode *node, OctNode *after) {
+    const OctetQParams *inputs = common_grid(node);
+    const OctetQParams *outputs;
+    if (!output_grid(node, &outputs)) {
+        return make_float(r, node, after);
+    }
+    const OctetQParams *grid = outputs ? outputs : inputs;
+    if (!grid) {
+        return make_float(r, node, after);
+    }
+    for (int32_t k = 0; k < node->input_count; k++) {
+        if (oct_input_is_data(node, k) && !octet_qparams_equal(&node->inputs[k]->qparams, grid)) {
+            if (node->inputs[k]->constant && node->inputs[k]->qparams.count > 1) {
+                OCT_TRY(to_float(r, node, k));
+            }
+            OCT_TRY(to_grid(r, node, k, grid));
+        }
+    }
+    for (int32_t k = 0; k < node->output_count; k++) {
+        OctValue *output = node->outputs[k];
+        if (!output || output->dtype != OCTET_F32 || oct_value_quantized(output)) {
+            continue;
+        }
+        if (output->is_output) {
+            /* the network's user wants floats */
+            OctValue *real;
+            OctValue *moved = oct_graph_add_value(r->graph, output->name);
+            if (!moved || !oct_graph_set_qparams(r->graph, moved, grid)) {
+                return oct_fail_memory(r->diagnostic);
+            }
+            moved->dtype = OCTET_F32;
+            moved->shape = output->shape;
+            oct_node_set_output(node, k, moved);
+            OCT_TRY(oct_insert_conversion(r->graph, after, moved, &none, &real, r->diagnostic));
+            OctNode *convert = real->producer;
+            oct_node_set_output(convert, 0, output);
+            oct_replace_in_nodes(r->graph, output, moved);
+            convert->inputs[0] = moved;
+        } else if (!oct_graph_set_qparams(r->graph, output, grid)) {
+            return oct_fail_memory(r->diagnostic);
+        }
+    }
+    return OCTET_OK;
+}
+
+/* ---- deciding ---- */
+
+/* Weights may be quantized per channel, a layer's bias may be s32 or float. */
+static bool operand_allows_int8(const OctNode *node, int32_t k) {
+    const OctValue *input = node->inputs[k];
+    if (is_matrix(node) && k == 1 && input->constant) {
+        return input->qparams.dtype == OCTET_S8 && input->qparams.block_size == 0;
+    }
+    if (is_matrix(node) && k == 2) {
+        return input->constant != NULL;
+    }
+    return oct_value_is_8bit(input) || (k > 0 && input->constant && !oct_value_quantized(input));
+}
+
+static const char *reason_for_float(const OctNode *node) {
+    if (node->keep_float) {
+        return node->float_reason ? node->float_reason : "it was to be left in float";
+    }
+    if (!(node->op->flags & OCT_OP_INT8)) {
+        return "its operator has no int8 kernel";
+    }
+    if (!oct_node_input(node, 0) || node->inputs[0]->dtype != OCTET_F32) {
+        return "it does not compute on real numbers";
+    }
+    for (int32_t k = 0; k < node->input_count; k++) {
+        if (oct_input_is_data(node, k) && !operand_allows_int8(node, k)) {
+            return k == 1 && is_matrix(node) ? "its weights are not quantized to 8 bits"
+                                             : "an input of it is not quantized to 8 bits";
+        }
+    }
+    for (int32_t k = 0; k < node->output_count; k++) {
+        const OctValue *output = node->outputs[k];
+        if (output && output->dtype == OCTET_F32 && !oct_value_is_8bit(output)) {
+            return "its output is not quantized to 8 bits";
+        }
+    }
+    return NULL;
+}
+
+static OctetStatus decide(Regions *r, OctNode *node, OctNode *after) {
+    if (in_octet_domain(node)) {
+        return OCTET_OK;
+    }
+    bool touches_grid = false;
+    for (int32_t k = 0; k < node->input_count; k++) {
+        touches_grid |= node->inputs[k] && oct_value_quantized(node->inputs[k]);
+    }
+    for (int32_t k = 0; k < node->output_count; k++) {
+        touches_grid |= node->outputs[k] && oct_value_quantized(node->outputs[k]);
+    }
+    if (!touches_grid) {
+        if (r->graph->quantized && !node->float_reason && (node->op->flags & OCT_OP_INT8)) {
+            node->float_reason = reason_for_float(node);
+        }
+        return OCTET_OK;
+    }
+    bool moves = (node->op->flags & OCT_OP_MOVES_DATA) &&
+                 node->activation.kind == OCT_ACTIVATION_NONE && !node->keep_float;
+    if (moves) {
+        return make_mover(r, node, after);
+    }
+    const char *reason = reason_for_float(node);
+    if (reason) {
+        node->float_reason = reason;
+        return make_float(r, node, after);
+    }
+    return OCTET_OK;
+}
+
+OctetStatus oct_plan_regions(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic) {
+    int32_t count;
+    Regions r = {.session = session, .graph = graph, .diagnostic = diagnostic};
+    OctNode **nodes = oct_snapshot_nodes(graph, &count);
+    OctetStatus status = nodes ? rebase_all(&r) : oct_fail_memory(diagnostic);
+    r.value_count = graph->value_count;
+    r.dequantized = oct_calloc((size_t)r.value_count + 1, sizeof(OctValue *));
+    if (!r.dequantized && status == OCTET_OK) {
+        status = oct_fail_memory(diagnostic);
+    }
+    for (int32_t i = 0; i < count && status == OCTET_OK; i++) {
+        status = decide(&r, nodes[i], i + 1 < count ? nodes[i + 1] : NULL);
+    }
+    oct_free(nodes);
+    oct_free(r.dequantized);
+    return status;
+}

@@ -1,0 +1,221 @@
+#include "base/diag.h"
+#include "base/tensor.h"
+#include "engine/engine.h"
+#include "engine/rewrite.h"
+
+#include <string.h>
+
+static const uint64_t default_memory_bytes = 4ULL << 30;
+
+OctetStatus octet_session_create(const OctetGraph *graph, const OctetSessionOptions *options,
+                                 OctetSession **session, OctetDiagnostic *diagnostic) {
+    if (!graph || !session) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, "a session needs a graph");
+    }
+    *session = NULL;
+    OctetSession *made = oct_calloc(1, sizeof *made);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    made->graph = graph;
+    if (options) {
+        made->options = *options;
+    }
+    if (made->options.max_memory_bytes == 0) {
+        made->options.max_memory_bytes = default_memory_bytes;
+    }
+    OctetStatus status = oct_pack_store_acquire(graph, &made->packs, diagnostic);
+    if (status == OCTET_OK) {
+        status = oct_plan_base(made, diagnostic);
+    }
+    if (status != OCTET_OK) {
+        octet_session_free(made);
+        return status;
+    }
+    *session = made;
+    return OCTET_OK;
+}
+
+void octet_session_free(OctetSession *session) {
+    if (!session) {
+        return;
+    }
+    for (int32_t i = 0; i < session->plan_count; i++) {
+        oct_plan_free(session->plans[i]);
+    }
+    oct_aligned_free(session->arena);
+    oct_graph_free(session->own_base);
+    oct_pack_store_release(session->packs);
+    oct_free(session);
+}
+
+/* ---- plans ---- */
+
+static bool plan_fits(const OctPlan *plan, const OctetShape *shapes, const bool *integers) {
+    for (int32_t i = 0; i < plan->input_count; i++) {
+        if (plan->input_integers[i] != integers[i] ||
+            !octet_shape_equal(&plan->input_shapes[i], &shapes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void move_to_front(OctetSession *session, int32_t index) {
+    OctPlan *plan = session->plans[index];
+    memmove(session->plans + 1, session->plans, (size_t)index * sizeof(OctPlan *));
+    session->plans[0] = plan;
+}
+
+/* Finds or makes the plan for these inputs and puts it first. */
+static OctetStatus choose_plan(OctetSession *session, const OctetShape *shapes,
+                               const bool *integers, OctetDiagnostic *diagnostic) {
+    for (int32_t i = 0; i < session->plan_count; i++) {
+        if (plan_fits(session->plans[i], shapes, integers)) {
+            move_to_front(session, i);
+            return OCTET_OK;
+        }
+    }
+    OctPlan *plan;
+    OCT_TRY(oct_plan_create(session, shapes, integers, &plan, diagnostic));
+    if (session->plan_count == OCT_PLANS) {
+        oct_plan_free(session->plans[--session->plan_count]);
+    }
+    session->plans[session->plan_count] = plan;
+    move_to_front(session, session->plan_count++);
+    return OCTET_OK;
+}
+
+static OctetStatus check_count(const OctetSession *session, size_t count,
+                               OctetDiagnostic *diagnostic) {
+    size_t needed = (size_t)session->graph->input_count;
+    return count == needed ? OCTET_OK
+                           : oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                                      "the network has %zu inputs, %zu were given", needed, count);
+}
+
+static OctetStatus check_input(const OctValue *input, const OctetTensor *tensor, bool *integers,
+                               OctetDiagnostic *diagnostic) {
+    size_t bytes;
+    if (!tensor) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, "input %s is missing",
+                        input->name);
+    }
+    bool quantized = oct_value_quantized(input);
+    *integers = quantized && tensor->dtype == input->qparams.dtype;
+    if (!*integers && tensor->dtype != (quantized ? OCTET_F32 : input->dtype)) {
+        return oct_fail(
+            diagnostic, OCTET_ERROR_SHAPE, "input %s is of type %s, but %s was given%s",
+            input->name, octet_dtype_name(input->dtype), octet_dtype_name(tensor->dtype),
+            input->dtype == OCTET_F32 ? ": convert to f32 as the network's preprocessing says"
+                                      : "");
+    }
+    OCT_TRY(oct_tensor_bytes(tensor->dtype, &tensor->shape, &bytes, diagnostic));
+    return bytes == tensor->bytes
+               ? OCTET_OK
+               : oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                          "the tensor for input %s holds %zu bytes, but its shape needs %zu",
+                          input->name, tensor->bytes, bytes);
+}
+
+/* Most networks have a few inputs; more take the heap. */
+enum { FEW_INPUTS = 8 };
+
+static OctetStatus check_inputs(OctetSession *session, const OctetTensor *const *inputs,
+                                OctetShape *shapes, bool *integers, OctetDiagnostic *diagnostic) {
+    for (int32_t i = 0; i < session->graph->input_count; i++) {
+        OCT_TRY(check_input(session->graph->inputs[i], inputs[i], &integers[i], diagnostic));
+        shapes[i] = inputs[i]->shape;
+    }
+    return choose_plan(session, shapes, integers, diagnostic);
+}
+
+OctetStatus octet_session_run(OctetSession *session, const OctetTensor *const *inputs,
+                              size_t input_count, const OctetTensor **outputs, size_t output_count,
+                              OctetDiagnostic *diagnostic) {
+    OctetShape few_shapes[FEW_INPUTS];
+    bool few_integers[FEW_INPUTS];
+    if (!session || (input_count && !inputs) || (output_count && !outputs)) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "a run needs a session, inputs and room for outputs");
+    }
+    OCT_TRY(check_count(session, input_count, diagnostic));
+    if (output_count != (size_t)session->graph->output_count) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "the network has %d outputs, %zu were asked for",
+                        (int)session->graph->output_count, output_count);
+    }
+    bool few = input_count <= FEW_INPUTS;
+    OctetShape *shapes = few ? few_shapes : oct_calloc(input_count, sizeof *shapes);
+    bool *integers = few ? few_integers : oct_calloc(input_count, sizeof *integers);
+    OctetStatus status = shapes && integers
+                             ? check_inputs(session, inputs, shapes, integers, diagnostic)
+                             : oct_fail_memory(diagnostic);
+    if (!few) {
+        oct_free(shapes);
+        oct_free(integers);
+    }
+    OCT_TRY(status);
+    OctPlan *plan = session->plans[0];
+    OCT_TRY(oct_plan_run(session, plan, inputs, diagnostic));
+    for (size_t i = 0; i < output_count; i++) {
+        outputs[i] = &plan->outputs[i];
+    }
+    return OCTET_OK;
+}
+
+OctetStatus octet_session_plan(OctetSession *session, const OctetShape *input_shapes,
+                               size_t input_count, OctetDiagnostic *diagnostic) {
+    if (!session || (input_count && !input_shapes)) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "planning needs a session and a shape for each input");
+    }
+    OCT_TRY(check_count(session, input_count, diagnostic));
+    bool *integers = oct_calloc(input_count + 1, sizeof *integers);
+    if (!integers) {
+        return oct_fail_memory(diagnostic);
+    }
+    OctetStatus status = choose_plan(session, input_shapes, integers, diagnostic);
+    oct_free(integers);
+    return status;
+}
+
+/* ---- telling ---- */
+
+OctetStatus octet_session_memory(const OctetSession *session, OctetMemoryInfo *info) {
+    *info = (OctetMemoryInfo){0};
+    if (!session || session->plan_count == 0) {
+        return OCTET_ERROR_STATE;
+    }
+    const OctPlan *plan = session->plans[0];
+    info->arena_bytes = plan->arena_bytes;
+    info->lower_bound_bytes = plan->lower_bound_bytes;
+    info->workspace_bytes = plan->workspace_bytes;
+    info->packed_weight_bytes = oct_pack_store_bytes(session->packs);
+    return OCTET_OK;
+}
+
+size_t octet_session_node_count(const OctetSession *session) {
+    return session && session->plan_count ? (size_t)session->plans[0]->step_count : 0;
+}
+
+OctetStatus octet_session_node_info(const OctetSession *session, size_t index,
+                                    OctetNodeInfo *info) {
+    *info = (OctetNodeInfo){0};
+    if (index >= octet_session_node_count(session)) {
+        return session && session->plan_count ? OCTET_ERROR_INVALID_ARGUMENT : OCTET_ERROR_STATE;
+    }
+    const OctStep *step = &session->plans[0]->steps[index];
+    const OctValue *output = oct_node_output(step->node, 0);
+    info->name = step->node->name;
+    info->op_type = step->node->op_type;
+    info->kernel = step->op.kernel ? step->op.kernel : "";
+    info->cpu = octet_cpu_name(step->op.cpu);
+    info->int8 = output && oct_value_is_8bit(output);
+    info->float_reason = step->node->float_reason;
+    info->macs = step->op.macs;
+    info->bytes = step->bytes;
+    info->seconds = step->seconds;
+    info->runs = step->runs;
+    return OCTET_OK;
+}

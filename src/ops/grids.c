@@ -1,0 +1,263 @@
+/* The engine's own operators (domain "octet"): between real numbers and grids, and functions of one
+ * 8-bit tensor. They have no attributes; grids are properties of their values.
+ *
+ *   Quantize    f32 -> grid:   clamp(RNE(x / scale) + zero_point), NaN gives the zero point
+ *   Dequantize  grid -> f32:   (q - zero_point) * scale
+ *   Requantize  grid -> grid:  Dequantize, then Quantize; 8 bits, per tensor
+ *   Table       grid -> grid:  attribute "table", a tensor of 256 bytes: y = table[byte of x] */
+#include "kernels/q8_vector.h"
+#include "ops/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CHUNK = 16 * 1024 }; /* elements that one thread takes at a time */
+
+typedef struct Grid {
+    OctetQParams qparams; /* of the quantized side; arrays belong to the graph */
+    int64_t count, inner; /* elements; elements that share an index along the axis, in a row */
+    uint8_t table[256];
+    const OctQ8VectorOps *vector;
+} Grid;
+
+/* ---- scalar definitions ---- */
+
+static int32_t quantize_one(float x, float scale, int32_t zero_point, int64_t low, int64_t high) {
+    if (isnan(x)) {
+        return zero_point;
+    }
+    double q = (double)rintf(x / scale) + zero_point;
+    q = q < (double)low ? (double)low : q;
+    q = q > (double)high ? (double)high : q;
+    return (int32_t)q;
+}
+
+static int32_t load(OctetDType dtype, const void *data, int64_t i) {
+    switch (dtype) {
+    case OCTET_U8:
+    case OCTET_U4:
+        return ((const uint8_t *)data)[i];
+    case OCTET_S8:
+    case OCTET_S4:
+        return ((const int8_t *)data)[i];
+    case OCTET_U16:
+        return ((const uint16_t *)data)[i];
+    case OCTET_S16:
+        return ((const int16_t *)data)[i];
+    default:
+        return ((const int32_t *)data)[i];
+    }
+}
+
+static void store(OctetDType dtype, void *data, int64_t i, int32_t q) {
+    switch (octet_dtype_size(dtype)) {
+    case 1:
+        ((uint8_t *)data)[i] = (uint8_t)q;
+        break;
+    case 2:
+        ((uint16_t *)data)[i] = (uint16_t)q;
+        break;
+    default:
+        ((int32_t *)data)[i] = q;
+        break;
+    }
+}
+
+/* Which of the grid's parameters element i has. */
+static int64_t parameter_of(const Grid *grid, int64_t i) {
+    return grid->qparams.count == 1 ? 0 : i / grid->inner % grid->qparams.count;
+}
+
+/* ---- running ---- */
+
+typedef struct Job {
+    const Grid *grid;
+    const OctView *input;
+    const OctView *output;
+    void (*work)(const struct Job *job, int64_t first, int64_t count);
+} Job;
+
+static void run_chunk(void *user, size_t index) {
+    const Job *job = user;
+    int64_t first = (int64_t)index * CHUNK;
+    int64_t left = job->grid->count - first;
+    job->work(job, first, left < CHUNK ? left : CHUNK);
+}
+
+static OctetStatus run_chunks(const OctRun *run, Job *job) {
+    OCT_TRY(oct_run_output(run, 0, &run->inputs[0].shape));
+    Grid grid = *job->grid; /* on the stack: the count may differ where shapes are dynamic */
+    grid.count = oct_view_count(&run->inputs[0]);
+    job->grid = &grid;
+    job->input = &run->inputs[0];
+    job->output = &run->outputs[0];
+    oct_parallel_for(run->pool, run_chunk, job, (size_t)((grid.count + CHUNK - 1) / CHUNK));
+    return OCTET_OK;
+}
+
+static void quantize_u8(const Job *job, int64_t first, int64_t count) {
+    const OctetQParams *q = &job->grid->qparams;
+    job->grid->vector->quantize((const float *)job->input->data + first, q->scale[0],
+                                (uint8_t)q->zero_point[0], (uint8_t *)job->output->data + first,
+                                (size_t)count);
+}
+
+static void quantize_any(const Job *job, int64_t first, int64_t count) {
+    const Grid *grid = job->grid;
+    const float *x = job->input->data;
+    int64_t low;
+    int64_t high;
+    octet_dtype_range(grid->qparams.dtype, &low, &high);
+    for (int64_t i = first; i < first + count; i++) {
+        int64_t p = parameter_of(grid, i);
+        int32_t q =
+            quantize_one(x[i], grid->qparams.scale[p], grid->qparams.zero_point[p], low, high);
+        store(grid->qparams.dtype, job->output->data, i, q);
+    }
+}
+
+static void dequantize_u8(const Job *job, int64_t first, int64_t count) {
+    const OctetQParams *q = &job->grid->qparams;
+    job->grid->vector->dequantize((const uint8_t *)job->input->data + first, q->scale[0],
+                                  (uint8_t)q->zero_point[0], (float *)job->output->data + first,
+                                  (size_t)count);
+}
+
+static void dequantize_any(const Job *job, int64_t first, int64_t count) {
+    const Grid *grid = job->grid;
+    float *y = job->output->data;
+    for (int64_t i = first; i < first + count; i++) {
+        int64_t p = parameter_of(grid, i);
+        int64_t q = load(grid->qparams.dtype, job->input->data, i);
+        y[i] = (float)(q - grid->qparams.zero_point[p]) * grid->qparams.scale[p];
+    }
+}
+
+static void look_up(const Job *job, int64_t first, int64_t count) {
+    job->grid->vector->lookup(job->grid->table, (const uint8_t *)job->input->data + first,
+                              (uint8_t *)job->output->data + first, (size_t)count);
+}
+
+static OctetStatus run_quantize(void *state, const OctRun *run) {
+    const Grid *grid = state;
+    bool fast = grid->qparams.dtype == OCTET_U8 && grid->qparams.count == 1;
+    Job job = {.grid = grid, .work = fast ? quantize_u8 : quantize_any};
+    return run_chunks(run, &job);
+}
+
+static OctetStatus run_dequantize(void *state, const OctRun *run) {
+    const Grid *grid = state;
+    bool fast = grid->qparams.dtype == OCTET_U8 && grid->qparams.count == 1;
+    Job job = {.grid = grid, .work = fast ? dequantize_u8 : dequantize_any};
+    return run_chunks(run, &job);
+}
+
+static OctetStatus run_table(void *state, const OctRun *run) {
+    Job job = {.grid = state, .work = look_up};
+    return run_chunks(run, &job);
+}
+
+/* ---- preparing ---- */
+
+static OctetStatus prepare_grid(const OctPrepare *prepare, const OctValue *value, Grid **grid,
+                                OctPreparedOp *prepared) {
+    const OctetQParams *q = &value->qparams;
+    if (q->dtype == OCTET_DTYPE_NONE || q->block_size != 0 ||
+        octet_dtype_size(q->dtype) > sizeof(int32_t)) {
+        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_UNSUPPORTED, prepare->node,
+                           "has no form for this grid");
+    }
+    *grid = oct_prepare_state(prepare, prepared, sizeof **grid);
+    if (!*grid) {
+        return OCTET_ERROR_OUT_OF_MEMORY;
+    }
+    (*grid)->qparams = *q;
+    (*grid)->vector = oct_q8_vector_ops(prepare->cpu);
+    (*grid)->inner = 1;
+    for (int32_t i = q->axis + 1; q->count > 1 && i < value->shape.rank; i++) {
+        (*grid)->inner *= value->shape.dims[i];
+    }
+    prepared->cpu = (*grid)->vector->cpu;
+    return OCTET_OK;
+}
+
+static OctetStatus prepare_quantize(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    Grid *grid;
+    OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
+    prepared->run = run_quantize;
+    prepared->kernel = "quantize";
+    return OCTET_OK;
+}
+
+static OctetStatus prepare_dequantize(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    Grid *grid;
+    OCT_TRY(prepare_grid(prepare, prepare->node->inputs[0], &grid, prepared));
+    prepared->run = run_dequantize;
+    prepared->kernel = "dequantize";
+    return OCTET_OK;
+}
+
+static bool is_byte(const OctetQParams *q) {
+    return (q->dtype == OCTET_U8 || q->dtype == OCTET_S8) && q->count == 1;
+}
+
+static OctetStatus prepare_requantize(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    const OctetQParams *from = &prepare->node->inputs[0]->qparams;
+    const OctetQParams *to = &prepare->node->outputs[0]->qparams;
+    if (!is_byte(from) || !is_byte(to)) {
+        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_UNSUPPORTED, prepare->node,
+                           "is for 8-bit grids only");
+    }
+    Grid *grid;
+    int64_t low;
+    int64_t high;
+    OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
+    octet_dtype_range(to->dtype, &low, &high);
+    for (int32_t byte = 0; byte < 256; byte++) {
+        int32_t q = from->dtype == OCTET_S8 ? (int8_t)byte : byte;
+        float real = (float)(q - from->zero_point[0]) * from->scale[0];
+        /* on the same grid nothing is rounded, however large the scale */
+        int32_t shifted = q - from->zero_point[0] + to->zero_point[0];
+        bool same = from->scale[0] == to->scale[0] && shifted >= low && shifted <= high;
+        grid->table[byte] =
+            (uint8_t)(same ? shifted
+                           : quantize_one(real, to->scale[0], to->zero_point[0], low, high));
+    }
+    prepared->run = run_table;
+    prepared->kernel = "requantize";
+    return OCTET_OK;
+}
+
+static OctetStatus prepare_table(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    const OctAttribute *table = oct_node_attribute(prepare->node, "table");
+    if (!table || table->type != OCT_ATTRIBUTE_TENSOR ||
+        oct_constant_tensor(table->v.tensor)->bytes != 256) {
+        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_INTERNAL, prepare->node,
+                           "has no table");
+    }
+    Grid *grid;
+    OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
+    memcpy(grid->table, oct_constant_tensor(table->v.tensor)->data, sizeof grid->table);
+    prepared->run = run_table;
+    prepared->kernel = "table";
+    return OCTET_OK;
+}
+
+/* ---- the table ---- */
+
+static OctetStatus infer_real(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    (void)graph;
+    (void)diagnostic;
+    oct_set_output(node, 0, OCTET_F32, oct_input_shape(node, 0));
+    return OCTET_OK;
+}
+
+#define FLAGS (OCT_OP_ELEMENTWISE | OCT_OP_INPLACE | OCT_OP_INT8)
+
+const OctOp oct_ops_grids[] = {
+    {"octet", "Quantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_quantize},
+    {"octet", "Dequantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_dequantize},
+    {"octet", "Requantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_requantize},
+    {"octet", "Table", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_table},
+};
+OCT_OPS_COUNT(grids);
