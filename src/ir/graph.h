@@ -123,8 +123,11 @@ typedef struct OctActivation {
  * last input (the residual) on the output's grid, clamp to the output activation. */
 typedef struct OctFusion {
     OctetQParams grid;    /* of the result before table and residual; dtype NONE: the output's */
-    const uint8_t *table; /* 256 entries; NULL for none */
-    bool has_residual;    /* the node's last input is added */
+    const uint8_t *table; /* 256 entries; NULL for none. The node does not copy it. */
+    OctetQParams
+        table_grid;      /* of what the table gives; dtype NONE: `grid`. Used if both are there */
+    bool has_residual;   /* the node's last input is added */
+    bool residual_first; /* it was the Add's first operand: the order matters for the rounding */
     OctActivation activation; /* after the residual */
 } OctFusion;
 
