@@ -14,10 +14,8 @@ static void pack(const OctQ8DepthwiseSource *source, void *packed) {
     oct_q8_depthwise_pack(64, source, packed);
 }
 
-OCT_INLINE bool is_plain(const OctQ8Epilogue *epilogue) {
-    return __builtin_expect(
-        epilogue->kind == OCT_Q8_OUT_U8 && !epilogue->has_add && !epilogue->table, 1);
-}
+/* The driver admits no larger kernels. */
+enum { MAX_TAPS = 2048 };
 
 /* The value of `bytes` (in channel order) after requantizing: tables and addition. */
 static __attribute__((noinline)) void finish_bytes(const OctQ8DepthwiseArgs *args, __m512i bytes,
@@ -45,41 +43,53 @@ static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *arg
     }
 }
 
+/* What the epilogue needs besides the multipliers, made once a row: read from memory, the compiler
+ * would reload all of it after every store. */
+#define DEFINE_REQUANTIZE(bits, MM, V, F)                                                          \
+    typedef struct Constants##bits {                                                               \
+        F high;                                                                                    \
+        V zero_point, minimum;                                                                     \
+        bool words, plain;                                                                         \
+    } Constants##bits;                                                                             \
+    OCT_INLINE Constants##bits make_constants_##bits(const OctQ8Epilogue *epilogue) {              \
+        return (Constants##bits){                                                                  \
+            .high = MM##_set1_ps((float)(epilogue->maximum - epilogue->zero_point)),               \
+            .zero_point = MM##_set1_epi16(epilogue->zero_point),                                   \
+            .minimum = MM##_set1_epi8((char)epilogue->minimum),                                    \
+            .words = epilogue->kind != OCT_Q8_OUT_U8,                                              \
+            .plain = !epilogue->has_add && !epilogue->table,                                       \
+        };                                                                                         \
+    }                                                                                              \
+    OCT_INLINE V requantize_##bits(const Constants##bits *constants, const V *acc,                 \
+                                   const float *multipliers) {                                     \
+        V q[4];                                                                                    \
+        OCT_EACH_VECTOR(v, 4, {                                                                    \
+            F value =                                                                              \
+                MM##_mul_ps(MM##_cvtepi32_ps(acc[v]), MM##_loadu_ps(multipliers + bits / 32 * v)); \
+            q[v] = MM##_cvtps_epi32(MM##_min_ps(value, constants->high));                          \
+        });                                                                                        \
+        V low_half = MM##_adds_epi16(MM##_packs_epi32(q[0], q[1]), constants->zero_point);         \
+        V high_half = MM##_adds_epi16(MM##_packs_epi32(q[2], q[3]), constants->zero_point);        \
+        return MM##_max_epu8(MM##_packus_epi16(low_half, high_half), constants->minimum);          \
+    }
+
 #define DEFINE_FINISH(bits, V, to_512, store)                                                      \
-    OCT_INLINE void finish_##bits(const OctQ8DepthwiseArgs *args, const V *acc,                    \
-                                  const float *multipliers, size_t count, size_t pixel,            \
-                                  size_t channel) {                                                \
-        const OctQ8Epilogue *epilogue = args->epilogue;                                            \
-        if (__builtin_expect(epilogue->kind != OCT_Q8_OUT_U8, 0)) {                                \
+    OCT_INLINE void finish_##bits(                                                                 \
+        const OctQ8DepthwiseArgs *args, const Constants##bits *constants, const V *acc,            \
+        const float *multipliers, size_t count, size_t pixel, size_t channel) {                    \
+        if (__builtin_expect(constants->words, 0)) {                                               \
             int32_t raw[bits / 8];                                                                 \
             OCT_EACH_VECTOR(v, 4, store((V *)(void *)(raw + bits / 32 * v), acc[v]););             \
             finish_words(args, raw, multipliers, bits / 128, count, pixel, channel);               \
             return;                                                                                \
         }                                                                                          \
-        V bytes = requantize_##bits(epilogue, acc, multipliers);                                   \
-        if (is_plain(epilogue) && count == bits / 8) {                                             \
+        V bytes = requantize_##bits(constants, acc, multipliers);                                  \
+        if (__builtin_expect(constants->plain, 1) && count == bits / 8) {                          \
             store((V *)(void *)((uint8_t *)args->output + pixel * args->output_stride + channel),  \
                   bytes);                                                                          \
             return;                                                                                \
         }                                                                                          \
         finish_bytes(args, to_512, count, pixel, channel);                                         \
-    }
-
-#define DEFINE_REQUANTIZE(bits, MM, V, F)                                                          \
-    OCT_INLINE V requantize_##bits(const OctQ8Epilogue *epilogue, const V *acc,                    \
-                                   const float *multipliers) {                                     \
-        const F high = MM##_set1_ps((float)(epilogue->maximum - epilogue->zero_point));            \
-        const V zero_point = MM##_set1_epi16(epilogue->zero_point);                                \
-        V q[4];                                                                                    \
-        OCT_EACH_VECTOR(v, 4, {                                                                    \
-            F value =                                                                              \
-                MM##_mul_ps(MM##_cvtepi32_ps(acc[v]), MM##_loadu_ps(multipliers + bits / 32 * v)); \
-            q[v] = MM##_cvtps_epi32(MM##_min_ps(value, high));                                     \
-        });                                                                                        \
-        V low_half = MM##_adds_epi16(MM##_packs_epi32(q[0], q[1]), zero_point);                    \
-        V high_half = MM##_adds_epi16(MM##_packs_epi32(q[2], q[3]), zero_point);                   \
-        return MM##_max_epu8(MM##_packus_epi16(low_half, high_half),                               \
-                             MM##_set1_epi8((char)epilogue->minimum));                             \
     }
 
 DEFINE_REQUANTIZE(512, _mm512, __m512i, __m512)
@@ -103,6 +113,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define HIGH16 _mm512_unpackhi_epi16
 #define DOT _mm512_dpbusd_epi32
 #define FINISH finish_512
+#define CONSTANTS Constants512
+#define MAKE_CONSTANTS make_constants_512
 #include "kernels/x86/q8_depthwise_template.h"
 #undef ZERO
 #undef SUFFIX
@@ -116,6 +128,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #undef HIGH16
 #undef DOT
 #undef FINISH
+#undef CONSTANTS
+#undef MAKE_CONSTANTS
 
 #define ZERO _mm256_setzero_si256
 #define SUFFIX(name) name##_256
@@ -131,6 +145,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define HIGH16 _mm256_unpackhi_epi16
 #define DOT _mm256_dpbusd_epi32
 #define FINISH finish_256
+#define CONSTANTS Constants256
+#define MAKE_CONSTANTS make_constants_256
 #include "kernels/x86/q8_depthwise_template.h"
 #undef ZERO
 #undef SUFFIX
@@ -144,6 +160,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #undef HIGH16
 #undef DOT
 #undef FINISH
+#undef CONSTANTS
+#undef MAKE_CONSTANTS
 
 #define ZERO _mm_setzero_si128
 #define SUFFIX(name) name##_128
@@ -158,6 +176,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define HIGH16 _mm_unpackhi_epi16
 #define DOT _mm_dpbusd_epi32
 #define FINISH finish_128
+#define CONSTANTS Constants128
+#define MAKE_CONSTANTS make_constants_128
 #include "kernels/x86/q8_depthwise_template.h"
 
 static void kernel(const OctQ8DepthwiseArgs *args) {

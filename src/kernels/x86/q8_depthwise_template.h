@@ -4,7 +4,8 @@
  *   LOAD(pixel, count)    16 * LANES bytes, of which only `count` may be read
  *   LOADW(pointer)        a whole vector
  *   ZERO(), LOW8, HIGH8, LOW16, HIGH16 (unpacks), DOT(acc, u8, s8)
- *   FINISH(args, acc, multipliers, count, pixel, channel)   stores 16 * LANES channels
+ *   FINISH(args, constants, acc, multipliers, count, pixel, channel)   stores 16 * LANES channels
+ *   CONSTANTS, MAKE_CONSTANTS(epilogue)   what FINISH wants to have in registers
  *
  * Bytes of four taps are interleaved by two levels of unpack, so that every 32-bit element holds
  * the four values of one channel; the four vectors that result have their channels in the order
@@ -43,6 +44,7 @@ OCT_INLINE void SUFFIX(column)(const OctQ8DepthwiseArgs *args, size_t column, si
 OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uint8_t *block,
                                        size_t channel, size_t count, size_t stride) {
     const uint8_t *weights = block + 8 * WIDTH;
+    const CONSTANTS constants = MAKE_CONSTANTS(args->epilogue);
     V left[4] = {ZERO()}, middle[4] = {ZERO()}, right[4];
     if (stride != 0) {
         SUFFIX(column)(args, 0, channel, count, left);
@@ -64,7 +66,8 @@ OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uin
         SUFFIX(dot)(acc, left, weights);
         SUFFIX(dot)(acc, middle, weights + 4 * WIDTH);
         SUFFIX(dot)(acc, right, weights + 8 * WIDTH);
-        FINISH(args, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p, channel);
+        FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,
+               channel);
         OCT_EACH_VECTOR(v, 4, {
             left[v] = stride == 1 ? middle[v] : right[v];
             middle[v] = right[v];
@@ -75,31 +78,29 @@ OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uin
 /* Any kernel, its taps in order. */
 static void SUFFIX(any_kernel)(const OctQ8DepthwiseArgs *args, const uint8_t *block, size_t channel,
                                size_t count) {
-    size_t taps = args->kernel_h * args->kernel_w;
+    const CONSTANTS constants = MAKE_CONSTANTS(args->epilogue);
+    size_t taps = args->kernel_h * args->kernel_w, padded_taps = (taps + 3) / 4 * 4;
+    size_t offsets[MAX_TAPS + 3];
+    for (size_t t = 0; t < taps; t++) {
+        offsets[t] = t / args->kernel_w * args->row_stride + t % args->kernel_w * args->dilation_w;
+    }
+    for (size_t t = taps; t < padded_taps; t++) {
+        offsets[t] = 0; /* any pixel will do: the weights are zero */
+    }
     for (size_t p = 0; p < args->pixels; p++) {
         const uint8_t *const *first = args->pointers + p * args->stride_w;
         V acc[4];
         OCT_EACH_VECTOR(v, 4, acc[v] = LOADW(block + WIDTH * v););
         const uint8_t *weights = block + 8 * WIDTH;
-        size_t column = 0;
-        for (size_t t = 0; t < taps; t += 4) {
+        for (size_t t = 0; t < padded_taps; t += 4) {
             V x[4];
-            OCT_EACH_VECTOR(i, 4, {
-                if (t + i < taps) {
-                    x[i] = LOAD(first[column * args->dilation_w] + channel, count);
-                    if (++column == args->kernel_w) {
-                        column = 0;
-                        first += args->row_stride;
-                    }
-                } else {
-                    x[i] = ZERO();
-                }
-            });
+            OCT_EACH_VECTOR(i, 4, x[i] = LOAD(first[offsets[t + i]] + channel, count););
             SUFFIX(interleave)(x[0], x[1], x[2], x[3], x);
             SUFFIX(dot)(acc, x, weights);
             weights += 4 * WIDTH;
         }
-        FINISH(args, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p, channel);
+        FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,
+               channel);
     }
 }
 
