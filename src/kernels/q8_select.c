@@ -21,7 +21,12 @@ static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {
 #endif
     &oct_q8_depthwise_c,
 };
-static const OctQ8VectorOps *const vector_ops[] = {&oct_q8_vector_c};
+static const OctQ8VectorOps *const vector_ops[] = {
+#if defined(__x86_64__)
+    &oct_q8_vector_avx2,
+#endif
+    &oct_q8_vector_c,
+};
 
 const OctQ8ConvBundle *oct_q8_conv_select(OctetCpu cpu) {
     size_t i = 0;
