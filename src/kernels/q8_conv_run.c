@@ -140,7 +140,7 @@ static void run_unit(void *user, size_t index) {
                                                                         : run->channels_per_split,
         .output_stride = setup->output_stride,
         .residual_stride = setup->residual_stride,
-        .epilogue = &conv->params.epilogue,
+        .epilogue = &setup->epilogue,
     };
     if (conv->path != OCT_Q8_PATH_DIRECT) {
         point(run, first, count, pointers);
@@ -202,7 +202,7 @@ static void run_depthwise_unit(void *user, size_t index) {
             .output_stride = setup->output_stride,
             .residual = run->residual ? run->residual + pixel * setup->residual_stride : NULL,
             .residual_stride = setup->residual_stride,
-            .epilogue = &params->epilogue,
+            .epilogue = &setup->epilogue,
         };
         conv->depthwise->kernel(&args);
     }
@@ -239,8 +239,8 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
         .setup = setup,
         .input = input,
         .output = output,
-        .element = conv->params.epilogue.kind == OCT_Q8_OUT_U8 ? 1 : 4,
-        .residual = conv->params.epilogue.has_add ? residual : NULL,
+        .element = setup->epilogue.kind == OCT_Q8_OUT_U8 ? 1 : 4,
+        .residual = setup->epilogue.has_add ? residual : NULL,
         .workspace = workspace,
         .pixels = setup->batch * setup->out_h * setup->out_w,
     };

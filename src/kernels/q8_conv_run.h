@@ -61,6 +61,8 @@ typedef struct OctQ8ConvSetup {
     size_t workspace_bytes; /* what run needs; 0 is possible */
     size_t macs;            /* multiplications of one run, padding included */
     size_t pixels_per_unit; /* of the driver */
+    OctQ8Epilogue epilogue; /* what create was given; may be replaced by another of the same kind,
+                               so that packed weights can be shared whatever comes after them */
 } OctQ8ConvSetup;
 
 /* Strides of 0 mean the number of channels. Fails with SHAPE where the padded input is smaller

@@ -76,6 +76,7 @@ OctetStatus oct_q8_conv_setup(const OctQ8Conv *conv, size_t batch, size_t in_h, 
         .input_stride = input_stride ? input_stride : params->in_channels,
         .output_stride = output_stride ? output_stride : params->out_channels,
         .residual_stride = residual_stride ? residual_stride : params->out_channels,
+        .epilogue = params->epilogue,
     };
     if (setup->input_stride < params->in_channels || setup->output_stride < params->out_channels ||
         setup->residual_stride < params->out_channels) {
