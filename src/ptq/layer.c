@@ -23,16 +23,16 @@ static void describe_layer(const OctNode *node, OctBiasLayer *layer) {
     octet_dtype_range(input->dtype, &lowest, &highest);
     *layer = (OctBiasLayer){.name = node->name,
                             .weight = weight->data,
-                            .weight_shape = weight->shape,
-                            .axis = oct_weight_axis(node),
-                            .groups = 1,
+                            .layout = {.shape = weight->shape,
+                                       .axis = oct_weight_axis(node),
+                                       .groups = 1,
+                                       .input_zero_point = input->zero_point[0],
+                                       .input_min = (int32_t)lowest,
+                                       .input_max = (int32_t)highest},
                             .bias = bias ? bias->data : NULL,
-                            .input_scale = input->scale[0],
-                            .input_zero_point = input->zero_point[0],
-                            .input_min = (int32_t)lowest,
-                            .input_max = (int32_t)highest};
+                            .input_scale = input->scale[0]};
     if (strcmp(node->op_type, "ConvTranspose") == 0) {
-        layer->groups = oct_node_int(node, "group", 1);
+        layer->layout.groups = oct_node_int(node, "group", 1);
     }
 }
 
