@@ -22,9 +22,9 @@ static __attribute__((noinline)) void finish_bytes(const OctQ8DepthwiseArgs *arg
                                                    size_t count, size_t pixel, size_t channel) {
     const uint8_t *residual =
         args->residual ? args->residual + pixel * args->residual_stride + channel : NULL;
-    oct_q8_finish_bytes_avx512(args->epilogue, bytes, 4, count,
-                               (uint8_t *)args->output + pixel * args->output_stride + channel,
-                               residual);
+    oct_q8_finish_bytes_avx512(args->epilogue, &bytes, 1, 4, count,
+                               (uint8_t *)args->output + pixel * args->output_stride + channel, 0,
+                               residual, 0);
 }
 
 /* 32-bit outputs of a block of 16 * lanes channels, in the order of q8_pack.h. */

@@ -10,14 +10,16 @@
 
 #define OCT_INLINE static inline __attribute__((always_inline))
 
-/* Everything but plain u8 output: one pixel's accumulators from memory. Out of line. */
-void oct_q8_finish_row_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,
-                              const float *multipliers, size_t vectors, size_t count, void *output,
-                              size_t offset, const uint8_t *residual);
+/* 32-bit outputs of `rows` pixels, whose accumulators follow each other in memory. */
+void oct_q8_finish_words_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,
+                                const float *multipliers, size_t rows, size_t vectors, size_t count,
+                                void *output, size_t offset, size_t stride);
 
-/* Tables and addition of a u8 output, and the store: `count` bytes, 4 * vectors in every lane. */
-void oct_q8_finish_bytes_avx512(const OctQ8Epilogue *epilogue, __m512i bytes, size_t vectors,
-                                size_t count, uint8_t *output, const uint8_t *residual);
+/* Tables and addition of u8 outputs, and the store: for each of `rows` pixels `count` bytes, of
+ * which every lane of bytes[row] holds 4 * vectors. */
+void oct_q8_finish_bytes_avx512(const OctQ8Epilogue *epilogue, const __m512i *bytes, size_t rows,
+                                size_t vectors, size_t count, uint8_t *output, size_t stride,
+                                const uint8_t *residual, size_t residual_stride);
 
 /* table[byte] for each byte. */
 __m512i oct_q8_lookup_avx512(const uint8_t *table, __m512i bytes);
@@ -47,52 +49,71 @@ OCT_INLINE void oct_q8_store_lanes_avx512(uint8_t *output, __m512i bytes, size_t
     }
 }
 
-/* u8 without table or addition. The lower clamp is left to the saturating packs: only values of
- * 2^31 and above, which cvtps2dq would turn into the lowest integer, need one in float. */
-OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Epilogue *epilogue, const __m512i *acc,
+/* The part of the epilogue that all u8 outputs begin with, its constants in registers. */
+typedef struct OctQ8Requantize512 {
+    __m512 high;
+    __m512i zero_point, minimum;
+} OctQ8Requantize512;
+
+OCT_INLINE OctQ8Requantize512 oct_q8_requantize_constants_avx512(const OctQ8Epilogue *epilogue) {
+    return (OctQ8Requantize512){
+        .high = _mm512_set1_ps((float)(epilogue->maximum - epilogue->zero_point)),
+        .zero_point = _mm512_set1_epi16(epilogue->zero_point),
+        .minimum = _mm512_set1_epi8((char)epilogue->minimum),
+    };
+}
+
+/* The lower clamp is left to the saturating packs: only values of 2^31 and above, which cvtps2dq
+ * would turn into the lowest integer, need one in float. */
+OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Requantize512 *constants, const __m512i *acc,
                                             const float *multipliers, size_t vectors) {
-    const __m512 high = _mm512_set1_ps((float)(epilogue->maximum - epilogue->zero_point));
-    const __m512i zero_point = _mm512_set1_epi16(epilogue->zero_point);
     __m512i q[4];
     OCT_EACH_VECTOR(v, vectors, {
         __m512 value =
             _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(multipliers + 16 * v));
-        q[v] = _mm512_cvtps_epi32(_mm512_min_ps(value, high));
+        q[v] = _mm512_cvtps_epi32(_mm512_min_ps(value, constants->high));
     });
     q[1] = vectors > 1 ? q[1] : q[0];
     q[2] = vectors > 2 ? q[2] : q[0];
     q[3] = vectors > 3 ? q[3] : q[0];
-    __m512i low_half = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero_point);
+    __m512i low_half = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), constants->zero_point);
     __m512i high_half =
-        vectors > 2 ? _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero_point) : low_half;
-    __m512i bytes = _mm512_packus_epi16(low_half, high_half);
-    return _mm512_max_epu8(bytes, _mm512_set1_epi8((char)epilogue->minimum));
+        vectors > 2 ? _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), constants->zero_point)
+                    : low_half;
+    return _mm512_max_epu8(_mm512_packus_epi16(low_half, high_half), constants->minimum);
 }
 
 OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const __m512i *acc,
                                           const float *multipliers, size_t rows, size_t vectors,
                                           size_t count, void *output, size_t offset, size_t stride,
                                           const uint8_t *residual, size_t residual_stride) {
-    if (__builtin_expect(epilogue->kind == OCT_Q8_OUT_U8 && !epilogue->has_add && !epilogue->table,
-                         1)) {
+    if (__builtin_expect(epilogue->kind != OCT_Q8_OUT_U8, 0)) {
+        int32_t raw[24 * 16] __attribute__((aligned(64)));
+        OCT_EACH_ROW(r, rows, {
+            OCT_EACH_VECTOR(v, vectors, {
+                _mm512_store_si512(raw + 16 * (r * vectors + v), acc[r * vectors + v]);
+            });
+        });
+        oct_q8_finish_words_avx512(epilogue, raw, multipliers, rows, vectors, count, output, offset,
+                                   stride);
+        return;
+    }
+    const OctQ8Requantize512 constants = oct_q8_requantize_constants_avx512(epilogue);
+    uint8_t *y = (uint8_t *)output + offset;
+    if (__builtin_expect(!epilogue->has_add && !epilogue->table, 1)) {
         OCT_EACH_ROW(r, rows, {
             __m512i bytes =
-                oct_q8_requantize_avx512(epilogue, acc + r * vectors, multipliers, vectors);
-            oct_q8_store_lanes_avx512((uint8_t *)output + offset + r * stride, bytes, vectors,
-                                      count);
+                oct_q8_requantize_avx512(&constants, acc + r * vectors, multipliers, vectors);
+            oct_q8_store_lanes_avx512(y + r * stride, bytes, vectors, count);
         });
         return;
     }
-    int32_t raw[24 * 16] __attribute__((aligned(64)));
+    __m512i bytes[8];
     OCT_EACH_ROW(r, rows, {
-        OCT_EACH_VECTOR(v, vectors, {
-            _mm512_store_si512(raw + 16 * (r * vectors + v), acc[r * vectors + v]);
-        });
+        bytes[r] = oct_q8_requantize_avx512(&constants, acc + r * vectors, multipliers, vectors);
     });
-    for (size_t r = 0; r < rows; r++) {
-        oct_q8_finish_row_avx512(epilogue, raw + 16 * vectors * r, multipliers, vectors, count,
-                                 output, offset + r * stride, residual + r * residual_stride);
-    }
+    oct_q8_finish_bytes_avx512(epilogue, bytes, rows, vectors, count, y, stride, residual,
+                               residual_stride);
 }
 
 #endif

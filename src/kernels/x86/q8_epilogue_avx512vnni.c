@@ -52,34 +52,43 @@ __m512i oct_q8_lookup_avx512(const uint8_t *table, __m512i bytes) {
                                                 : look_up(table, bytes);
 }
 
-/* q (bytes in lanes) plus the residual, likewise in lanes. */
-static __m512i add(const OctQ8Epilogue *epilogue, __m512i q, __m512i residual) {
-    const OctQ8Add *params = &epilogue->add;
-    __m512i a = epilogue->residual_is_a ? residual : q, b = epilogue->residual_is_a ? q : residual;
-    const __m512 ratio_a = _mm512_set1_ps(params->ratio_a);
-    const __m512 ratio_b = _mm512_set1_ps(params->ratio_b);
-    const __m512 fixed = _mm512_set1_ps(params->fixed);
-    const __m512 low = _mm512_set1_ps(params->minimum), high = _mm512_set1_ps(params->maximum);
+typedef struct AddConstants {
+    __m512 ratio_q, ratio_residual, fixed, low, high;
+} AddConstants;
+
+/* q plus the residual, both as bytes in the same order. The formula's inner product is that of
+ * operand b. */
+OCT_INLINE __m512i add(const AddConstants *constants, __m512i q, __m512i residual,
+                       bool residual_is_a) {
     __m512i sums[4];
     OCT_EACH_VECTOR(i, 4, {
         /* bytes 4i to 4i + 3 of every lane, widened */
-        const __m512i pick = _mm512_add_epi32(
-            _mm512_broadcast_i32x4(
-                _mm_setr_epi32((int)0x80808000, (int)0x80808001, (int)0x80808002, (int)0x80808003)),
-            _mm512_set1_epi32(4 * i));
-        __m512 wide_a = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(a, pick));
-        __m512 wide_b = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(b, pick));
-        __m512 sum = _mm512_fmadd_ps(wide_a, ratio_a, _mm512_fmadd_ps(wide_b, ratio_b, fixed));
-        sums[i] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(sum, low), high));
+        const __m512i pick = _mm512_set4_epi32((int)0x80808003 + 4 * i, (int)0x80808002 + 4 * i,
+                                               (int)0x80808001 + 4 * i, (int)0x80808000 + 4 * i);
+        __m512 wide_q = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(q, pick));
+        __m512 wide_residual = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(residual, pick));
+        __m512 sum;
+        if (residual_is_a) {
+            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, constants->fixed);
+            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, sum);
+        } else {
+            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, constants->fixed);
+            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, sum);
+        }
+        sum = _mm512_min_ps(_mm512_max_ps(sum, constants->low), constants->high);
+        sums[i] = _mm512_cvtps_epi32(sum);
     });
     return _mm512_packus_epi16(_mm512_packs_epi32(sums[0], sums[1]),
                                _mm512_packs_epi32(sums[2], sums[3]));
 }
 
 /* `count` bytes, 4 * vectors of them in every lane. */
-static __m512i load_lanes(const uint8_t *bytes, size_t vectors, size_t count) {
-    __m512i loaded =
-        _mm512_maskz_loadu_epi8(count == 64 ? ~(__mmask64)0 : ((__mmask64)1 << count) - 1, bytes);
+OCT_INLINE __m512i load_lanes(const uint8_t *bytes, size_t vectors, size_t count) {
+    if (vectors == 4 && count == 64) {
+        return _mm512_loadu_si512(bytes);
+    }
+    __mmask64 mask = count == 64 ? ~(__mmask64)0 : ((__mmask64)1 << count) - 1;
+    __m512i loaded = _mm512_maskz_loadu_epi8(mask, bytes);
     const __m512i spread[4] = {
         _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
         _mm512_setr_epi32(0, 1, 0, 0, 2, 3, 2, 2, 4, 5, 4, 4, 6, 7, 6, 6),
@@ -88,55 +97,63 @@ static __m512i load_lanes(const uint8_t *bytes, size_t vectors, size_t count) {
     return _mm512_permutexvar_epi32(spread[vectors - 1], loaded);
 }
 
-void oct_q8_finish_bytes_avx512(const OctQ8Epilogue *epilogue, __m512i bytes, size_t vectors,
-                                size_t count, uint8_t *output, const uint8_t *residual) {
-    if (epilogue->table) {
-        bytes = oct_q8_lookup_avx512(epilogue->table, bytes);
-    }
-    if (epilogue->has_add) {
-        bytes = add(epilogue, bytes, load_lanes(residual, vectors, count));
-        if (epilogue->add_table) {
-            bytes = oct_q8_lookup_avx512(epilogue->add_table, bytes);
+OCT_INLINE void finish_rows(const OctQ8Epilogue *epilogue, const __m512i *bytes, size_t rows,
+                            size_t vectors, size_t count, uint8_t *output, size_t stride,
+                            const uint8_t *residual, size_t residual_stride) {
+    const OctQ8Add *params = &epilogue->add;
+    bool has_add = epilogue->has_add, residual_is_a = epilogue->residual_is_a;
+    const uint8_t *table = epilogue->table, *add_table = has_add ? epilogue->add_table : NULL;
+    const AddConstants constants = {
+        .ratio_q = _mm512_set1_ps(residual_is_a ? params->ratio_b : params->ratio_a),
+        .ratio_residual = _mm512_set1_ps(residual_is_a ? params->ratio_a : params->ratio_b),
+        .fixed = _mm512_set1_ps(params->fixed),
+        .low = _mm512_set1_ps(params->minimum),
+        .high = _mm512_set1_ps(params->maximum),
+    };
+    for (size_t r = 0; r < rows; r++) {
+        __m512i q = bytes[r];
+        if (table) {
+            q = oct_q8_lookup_avx512(table, q);
         }
-    }
-    switch (vectors) {
-    case 1:
-        oct_q8_store_lanes_avx512(output, bytes, 1, count);
-        break;
-    case 2:
-        oct_q8_store_lanes_avx512(output, bytes, 2, count);
-        break;
-    case 3:
-        oct_q8_store_lanes_avx512(output, bytes, 3, count);
-        break;
-    default:
-        oct_q8_store_lanes_avx512(output, bytes, 4, count);
-        break;
+        if (has_add) {
+            __m512i other = load_lanes(residual + r * residual_stride, vectors, count);
+            q = residual_is_a ? add(&constants, q, other, true) : add(&constants, q, other, false);
+            if (add_table) {
+                q = oct_q8_lookup_avx512(add_table, q);
+            }
+        }
+        oct_q8_store_lanes_avx512(output + r * stride, q, vectors, count);
     }
 }
 
-void oct_q8_finish_row_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,
-                              const float *multipliers, size_t vectors, size_t count, void *output,
-                              size_t offset, const uint8_t *residual) {
-    __m512i sums[4];
-    for (size_t v = 0; v < 4; v++) {
-        sums[v] = _mm512_loadu_si512(acc + (v < vectors ? 16 * v : 0));
+void oct_q8_finish_bytes_avx512(const OctQ8Epilogue *epilogue, const __m512i *bytes, size_t rows,
+                                size_t vectors, size_t count, uint8_t *output, size_t stride,
+                                const uint8_t *residual, size_t residual_stride) {
+    if (vectors == 4 && count == 64) {
+        finish_rows(epilogue, bytes, rows, 4, 64, output, stride, residual, residual_stride);
+    } else if (vectors == 4) {
+        finish_rows(epilogue, bytes, rows, 4, count, output, stride, residual, residual_stride);
+    } else if (vectors == 3) {
+        finish_rows(epilogue, bytes, rows, 3, count, output, stride, residual, residual_stride);
+    } else if (vectors == 2) {
+        finish_rows(epilogue, bytes, rows, 2, count, output, stride, residual, residual_stride);
+    } else {
+        finish_rows(epilogue, bytes, rows, 1, count, output, stride, residual, residual_stride);
     }
-    if (epilogue->kind == OCT_Q8_OUT_U8) {
-        __m512i bytes = vectors == 4   ? oct_q8_requantize_avx512(epilogue, sums, multipliers, 4)
-                        : vectors == 3 ? oct_q8_requantize_avx512(epilogue, sums, multipliers, 3)
-                        : vectors == 2 ? oct_q8_requantize_avx512(epilogue, sums, multipliers, 2)
-                                       : oct_q8_requantize_avx512(epilogue, sums, multipliers, 1);
-        oct_q8_finish_bytes_avx512(epilogue, bytes, vectors, count, (uint8_t *)output + offset,
-                                   residual);
-        return;
+}
+
+void oct_q8_finish_words_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,
+                                const float *multipliers, size_t rows, size_t vectors, size_t count,
+                                void *output, size_t offset, size_t stride) {
+    for (size_t r = 0; r < rows; r++) {
+        __m512 words[4];
+        for (size_t v = 0; v < vectors; v++) {
+            __m512i sums = _mm512_loadu_si512(acc + 16 * (r * vectors + v));
+            words[v] = epilogue->kind == OCT_Q8_OUT_S32
+                           ? _mm512_castsi512_ps(sums)
+                           : _mm512_mul_ps(_mm512_cvtepi32_ps(sums),
+                                           _mm512_loadu_ps(multipliers + 16 * v));
+        }
+        store_words((float *)output + offset + r * stride, words, vectors, count);
     }
-    __m512 words[4];
-    for (size_t v = 0; v < vectors; v++) {
-        words[v] =
-            epilogue->kind == OCT_Q8_OUT_S32
-                ? _mm512_castsi512_ps(sums[v])
-                : _mm512_mul_ps(_mm512_cvtepi32_ps(sums[v]), _mm512_loadu_ps(multipliers + 16 * v));
-    }
-    store_words((float *)output + offset, words, vectors, count);
 }
