@@ -165,6 +165,64 @@ static void test_arrays(void **state) {
     check_pair(path);
 }
 
+/* A TensorProto of 1 x 3 floats: dims, data_type, raw_data. */
+static void write_pb(const char *path, float first) {
+    uint8_t bytes[20] = {0x08, 1, 0x08, 3, 0x10, OCTET_F32, 0x4a, 12};
+    float values[3] = {first, first + 1, first + 2};
+    memcpy(bytes + 8, values, sizeof values);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, sizeof bytes, file), sizeof bytes);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_test_data(void **state) {
+    (void)state;
+    char path[512], root[256];
+    OctetDataInput inputs[2] = {
+        {.name = "a", .dtype = OCTET_F32, .shape = {.rank = 2, .dims = {-1, 3}}},
+        {.name = "b", .dtype = OCTET_F32, .shape = {.rank = 2, .dims = {1, 3}}}};
+    snprintf(root, sizeof root, "%s/onnx", folder);
+    assert_int_equal(mkdir(root, 0700), 0);
+    static const int sets[] = {2, 10}; /* in the order of numbers, not of letters */
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < 2; k++) {
+            snprintf(path, sizeof path, "%s/test_data_set_%d", root, sets[i]);
+            (void)mkdir(path, 0700);
+            snprintf(path, sizeof path, "%s/test_data_set_%d/input_%d.pb", root, sets[i], k);
+            write_pb(path, (float)(100 * i + 10 * k));
+        }
+    }
+    OctetDataset *dataset;
+    OctetTensor *tensors[2];
+    bool skipped;
+    assert_int_equal(open_set(root, inputs, 2, false, &dataset, NULL), OCTET_OK);
+    assert_int_equal(octet_dataset_count(dataset), 2);
+    assert_string_equal(octet_dataset_sample_name(dataset, 1), "test_data_set_10");
+    assert_int_equal(octet_dataset_read(dataset, 1, tensors, &skipped, NULL), OCTET_OK);
+    assert_true(((float *)tensors[0]->data)[0] == 100.0f);
+    assert_true(((float *)tensors[1]->data)[2] == 112.0f);
+    octet_tensor_free(tensors[0]);
+    octet_tensor_free(tensors[1]);
+    octet_dataset_free(dataset);
+
+    snprintf(path, sizeof path, "%s/test_data_set_2", root); /* one sample, without subfolders */
+    assert_int_equal(open_set(path, inputs, 1, false, &dataset, NULL), OCTET_OK);
+    assert_int_equal(octet_dataset_count(dataset), 1);
+    assert_int_equal(octet_dataset_read(dataset, 0, tensors, &skipped, NULL), OCTET_OK);
+    assert_true(((float *)tensors[0]->data)[1] == 1.0f);
+    octet_tensor_free(tensors[0]);
+    octet_dataset_free(dataset);
+
+    OctetDataInput three[3] = {inputs[0], inputs[1], inputs[1]};
+    OctetDiagnostic diagnostic = {0};
+    assert_int_equal(open_set(root, three, 3, false, &dataset, NULL), OCTET_OK);
+    OctetTensor *many[3];
+    assert_int_equal(octet_dataset_read(dataset, 0, many, &skipped, &diagnostic), OCTET_ERROR_IO);
+    assert_non_null(strstr(diagnostic.file, "input_2.pb"));
+    octet_dataset_free(dataset);
+}
+
 static void test_mismatches(void **state) {
     (void)state;
     OctetDataset *dataset;
@@ -230,7 +288,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_images),  cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_arrays),  cmocka_unit_test(test_mismatches),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_test_data),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -28,30 +28,37 @@ static OctetStatus copy_inputs(OctetDataset *dataset, const OctetDatasetOptions 
     return OCTET_OK;
 }
 
+static OctetStatus open_image_folder(OctetDataset *dataset, OctFileNames *names,
+                                     OctetDiagnostic *diagnostic) {
+    oct_file_names_filter(names, oct_is_image_name);
+    return oct_dataset_open_images(dataset, dataset->path, names, diagnostic);
+}
+
+/* The first kind of which the folder has a file decides. */
 static OctetStatus open_folder(OctetDataset *dataset, OctetDiagnostic *diagnostic) {
     static const struct {
         bool (*matches)(const char *name);
-        bool is_image;
-    } kinds[] = {{oct_is_image_name, true}, {oct_is_npy_name, false}};
-    OctNames names = {0};
-    OCT_TRY(oct_names_list(dataset->path, &names, diagnostic));
+        OctetStatus (*open)(OctetDataset *dataset, OctFileNames *names,
+                            OctetDiagnostic *diagnostic);
+    } kinds[] = {{oct_is_image_name, open_image_folder},
+                 {oct_is_npy_name, oct_dataset_open_npy_folder},
+                 {oct_is_test_data_name, oct_dataset_open_test_data}};
+    OctFileNames names = {0};
+    OCT_TRY(oct_file_names_list(dataset->path, &names, diagnostic));
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         for (int32_t i = 0; i < names.count; i++) {
             if (kinds[k].matches(names.items[i])) {
-                oct_names_filter(&names, kinds[k].matches);
-                return kinds[k].is_image
-                           ? oct_dataset_open_images(dataset, dataset->path, &names, diagnostic)
-                           : oct_dataset_open_npy_folder(dataset, &names, diagnostic);
+                return kinds[k].open(dataset, &names, diagnostic);
             }
         }
     }
-    oct_names_free(&names);
+    oct_file_names_free(&names);
     return oct_fail(diagnostic, OCTET_ERROR_IO,
-                    "the folder has no samples: no .jpg, .jpeg, .png or .npy file");
+                    "the folder has no samples: no .jpg, .jpeg, .png, .npy or input_0.pb");
 }
 
 static OctetStatus open_image(OctetDataset *dataset, OctetDiagnostic *diagnostic) {
-    OctNames names = {0};
+    OctFileNames names = {0};
     const char *slash = strrchr(dataset->path, '/');
     char *folder = oct_strdup(slash ? dataset->path : ".");
     char *name = oct_strdup(slash ? slash + 1 : dataset->path);

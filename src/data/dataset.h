@@ -31,16 +31,17 @@ struct OctetDataset {
 };
 
 /* Sorted names of what a folder holds, hidden entries left out. */
-typedef struct OctNames {
+typedef struct OctFileNames {
     char **items;
     int32_t count;
     int32_t capacity;
-} OctNames;
+} OctFileNames;
 
-OctetStatus oct_names_list(const char *folder, OctNames *names, OctetDiagnostic *diagnostic);
+OctetStatus oct_file_names_list(const char *folder, OctFileNames *names,
+                                OctetDiagnostic *diagnostic);
 /* Keeps those for which keep() is true. */
-void oct_names_filter(OctNames *names, bool (*keep)(const char *name));
-void oct_names_free(OctNames *names);
+void oct_file_names_filter(OctFileNames *names, bool (*keep)(const char *name));
+void oct_file_names_free(OctFileNames *names);
 /* "folder/name", for oct_free. */
 char *oct_path_join(const char *folder, const char *name);
 /* True if `name` ends in `.ending`, in any case. */
@@ -48,14 +49,17 @@ bool oct_has_ending(const char *name, const char *ending);
 
 bool oct_is_image_name(const char *name);
 bool oct_is_npy_name(const char *name);
+bool oct_is_test_data_name(const char *name); /* "input_0.pb", "test_data_set_0" and so on */
 
 /* Each fills kind, state, count (and has_floats) of a data set whose other fields are set. `names`
  * is taken over, also on failure. */
-OctetStatus oct_dataset_open_images(OctetDataset *dataset, const char *folder, OctNames *names,
+OctetStatus oct_dataset_open_images(OctetDataset *dataset, const char *folder, OctFileNames *names,
                                     OctetDiagnostic *diagnostic);
 OctetStatus oct_dataset_open_npy(OctetDataset *dataset, OctetDiagnostic *diagnostic);
 OctetStatus oct_dataset_open_npz(OctetDataset *dataset, OctetDiagnostic *diagnostic);
-OctetStatus oct_dataset_open_npy_folder(OctetDataset *dataset, OctNames *names,
+OctetStatus oct_dataset_open_npy_folder(OctetDataset *dataset, OctFileNames *names,
                                         OctetDiagnostic *diagnostic);
+OctetStatus oct_dataset_open_test_data(OctetDataset *dataset, OctFileNames *names,
+                                       OctetDiagnostic *diagnostic);
 
 #endif

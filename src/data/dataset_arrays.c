@@ -136,7 +136,7 @@ static const char *zip_name(const void *names, int32_t index) {
 }
 
 static const char *list_name(const void *names, int32_t index) {
-    return ((const OctNames *)names)->items[index];
+    return ((const OctFileNames *)names)->items[index];
 }
 
 OctetStatus oct_dataset_open_npz(OctetDataset *dataset, OctetDiagnostic *diagnostic) {
@@ -155,7 +155,7 @@ OctetStatus oct_dataset_open_npz(OctetDataset *dataset, OctetDiagnostic *diagnos
     return count_samples(dataset, state, diagnostic);
 }
 
-static OctetStatus open_folder(OctetDataset *dataset, const OctNames *names,
+static OctetStatus open_folder(OctetDataset *dataset, const OctFileNames *names,
                                OctetDiagnostic *diagnostic) {
     Arrays *state = NULL;
     OCT_TRY(make_state(dataset, &state, diagnostic));
@@ -177,9 +177,10 @@ static OctetStatus open_folder(OctetDataset *dataset, const OctNames *names,
     return count_samples(dataset, state, diagnostic);
 }
 
-OctetStatus oct_dataset_open_npy_folder(OctetDataset *dataset, OctNames *names,
+OctetStatus oct_dataset_open_npy_folder(OctetDataset *dataset, OctFileNames *names,
                                         OctetDiagnostic *diagnostic) {
+    oct_file_names_filter(names, oct_is_npy_name);
     OctetStatus status = open_folder(dataset, names, diagnostic);
-    oct_names_free(names);
+    oct_file_names_free(names);
     return status;
 }

@@ -6,7 +6,7 @@
 
 typedef struct Images {
     char *folder;
-    OctNames names;
+    OctFileNames names;
 } Images;
 
 static OctetStatus read_image(const OctetDataset *dataset, int64_t index, OctetTensor **tensors,
@@ -29,7 +29,7 @@ static const char *image_name(const OctetDataset *dataset, int64_t index) {
 
 static void release_images(void *state) {
     Images *images = state;
-    oct_names_free(&images->names);
+    oct_file_names_free(&images->names);
     oct_free(images->folder);
     oct_free(images);
 }
@@ -40,10 +40,10 @@ static const OctDatasetKind image_kind = {.read = read_image,
                                           .has_images = true,
                                           .may_skip = true};
 
-OctetStatus oct_dataset_open_images(OctetDataset *dataset, const char *folder, OctNames *names,
+OctetStatus oct_dataset_open_images(OctetDataset *dataset, const char *folder, OctFileNames *names,
                                     OctetDiagnostic *diagnostic) {
     if (dataset->input_count != 1) {
-        oct_names_free(names);
+        oct_file_names_free(names);
         return oct_fail(diagnostic, OCTET_ERROR_SHAPE,
                         "images feed one input, the model has %d; use an .npz or a folder of .npy "
                         "with one array an input",
@@ -52,14 +52,14 @@ OctetStatus oct_dataset_open_images(OctetDataset *dataset, const char *folder, O
     Images *images = oct_calloc(1, sizeof(*images));
     char *copy = oct_strdup(folder);
     if (!images || !copy) {
-        oct_names_free(names);
+        oct_file_names_free(names);
         oct_free(images);
         oct_free(copy);
         return oct_fail_memory(diagnostic);
     }
     images->folder = copy;
     images->names = *names;
-    *names = (OctNames){0};
+    *names = (OctFileNames){0};
     dataset->kind = &image_kind;
     dataset->state = images;
     dataset->count = images->names.count;

@@ -17,8 +17,9 @@ static int by_name(const void *left, const void *right) {
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-OctetStatus oct_names_list(const char *folder, OctNames *names, OctetDiagnostic *diagnostic) {
-    *names = (OctNames){0};
+OctetStatus oct_file_names_list(const char *folder, OctFileNames *names,
+                                OctetDiagnostic *diagnostic) {
+    *names = (OctFileNames){0};
     DIR *stream = opendir(folder);
     if (!stream) {
         OctetStatus status =
@@ -44,7 +45,7 @@ OctetStatus oct_names_list(const char *folder, OctNames *names, OctetDiagnostic 
     }
     closedir(stream);
     if (status != OCTET_OK) {
-        oct_names_free(names);
+        oct_file_names_free(names);
         return oct_fail_in_file(diagnostic, status, folder);
     }
     if (names->count > 0) {
@@ -53,7 +54,7 @@ OctetStatus oct_names_list(const char *folder, OctNames *names, OctetDiagnostic 
     return OCTET_OK;
 }
 
-void oct_names_filter(OctNames *names, bool (*keep)(const char *name)) {
+void oct_file_names_filter(OctFileNames *names, bool (*keep)(const char *name)) {
     int32_t kept = 0;
     for (int32_t i = 0; i < names->count; i++) {
         if (keep(names->items[i])) {
@@ -65,12 +66,12 @@ void oct_names_filter(OctNames *names, bool (*keep)(const char *name)) {
     names->count = kept;
 }
 
-void oct_names_free(OctNames *names) {
+void oct_file_names_free(OctFileNames *names) {
     for (int32_t i = 0; i < names->count; i++) {
         oct_free(names->items[i]);
     }
     oct_free(names->items);
-    *names = (OctNames){0};
+    *names = (OctFileNames){0};
 }
 
 char *oct_path_join(const char *folder, const char *name) {
