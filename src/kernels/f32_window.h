@@ -27,10 +27,12 @@ void oct_f32_window_finish(OctF32Window *window);
 size_t oct_f32_window_pixels(const OctF32Window *window);
 size_t oct_f32_window_taps(const OctF32Window *window);
 
-/* `count` pixels of the output from `first` on, in order of depth, height, width. */
+/* `count` pixels of the output from some pixel on, in order of depth, height, width. */
 typedef struct OctF32WindowTile {
     int64_t start[3][16]; /* input index of tap 0, an axis and a pixel */
+    int64_t base[16];     /* element offset in the input of tap 0, where that is inside */
     size_t count;
+    bool inside; /* every tap of every pixel lies in the input */
     bool joined; /* taps along the width are contiguous in memory and inside for every pixel */
     size_t taps; /* number of pointers a pixel: along the width one if joined */
 } OctF32WindowTile;

@@ -12,33 +12,60 @@ INLINE __m512 clamp(__m512 value, __m512 minimum, __m512 maximum) {
     return _mm512_min_ps(maximum, _mm512_max_ps(minimum, value));
 }
 
-INLINE void store_row(const OctF32Tile *tile, size_t row, const __m512 *sum, size_t vectors,
-                      __mmask16 last) {
+/* Unrolled, so that gcc keeps the sums in registers. */
+INLINE void store_rows(const OctF32Tile *tile, __m512 sum[MR][2], size_t rows, size_t vectors,
+                       __mmask16 last, bool whole, bool residual) {
     __m512 minimum = _mm512_set1_ps(tile->minimum);
     __m512 maximum = _mm512_set1_ps(tile->maximum);
-    for (size_t v = 0; v < vectors; v++) {
-        __mmask16 mask = v + 1 == vectors ? last : (__mmask16)0xFFFF;
-        size_t at = tile->offsets[row] + 16 * v;
-        __m512 value = sum[v];
-        if (tile->residual) {
-            value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, tile->residual + at));
+    float *output = tile->output;
+#pragma GCC unroll 14
+    for (size_t row = 0; row < rows; row++) {
+        size_t at = tile->offsets[row];
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++, at += 16) {
+            bool partial = !whole && v + 1 == vectors;
+            __m512 value = sum[row][v];
+            if (residual) {
+                const float *from = tile->residual + at;
+                value = _mm512_add_ps(value, partial ? _mm512_maskz_loadu_ps(last, from)
+                                                     : _mm512_loadu_ps(from));
+            }
+            value = clamp(value, minimum, maximum);
+            if (partial) {
+                _mm512_mask_storeu_ps(output + at, last, value);
+            } else {
+                _mm512_storeu_ps(output + at, value);
+            }
         }
-        _mm512_mask_storeu_ps(tile->output + at, mask, clamp(value, minimum, maximum));
+    }
+}
+
+INLINE void load_rows(const OctF32Tile *tile, __m512 sum[MR][2], size_t rows, size_t vectors,
+                      __mmask16 last) {
+    if (tile->bias) {
+#pragma GCC unroll 14
+        for (size_t row = 0; row < rows; row++) {
+#pragma GCC unroll 2
+            for (size_t v = 0; v < vectors; v++) {
+                sum[row][v] = _mm512_loadu_ps(tile->bias + 16 * v);
+            }
+        }
+        return;
+    }
+#pragma GCC unroll 14
+    for (size_t row = 0; row < rows; row++) {
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++) {
+            __mmask16 mask = v + 1 == vectors ? last : (__mmask16)0xFFFF;
+            sum[row][v] = _mm512_maskz_loadu_ps(mask, tile->output + tile->offsets[row] + 16 * v);
+        }
     }
 }
 
 INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
     __m512 sum[MR][2];
     __mmask16 last = (__mmask16)(0xFFFFu >> (16 * vectors - tile->column_count));
-    for (size_t v = 0; v < vectors; v++) {
-        __mmask16 mask = v + 1 == vectors ? last : (__mmask16)0xFFFF;
-        for (size_t row = 0; row < rows; row++) {
-            sum[row][v] =
-                tile->bias
-                    ? _mm512_loadu_ps(tile->bias + 16 * v)
-                    : _mm512_maskz_loadu_ps(mask, tile->output + tile->offsets[row] + 16 * v);
-        }
-    }
+    load_rows(tile, sum, rows, vectors, last);
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
@@ -51,16 +78,22 @@ INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
             for (size_t v = 0; v < vectors; v++) {
                 w[v] = _mm512_loadu_ps(weights + 16 * v);
             }
+#pragma GCC unroll 14
             for (size_t row = 0; row < rows; row++) {
                 __m512 x = _mm512_set1_ps(a[row][i]);
+#pragma GCC unroll 2
                 for (size_t v = 0; v < vectors; v++) {
                     sum[row][v] = _mm512_fmadd_ps(x, w[v], sum[row][v]);
                 }
             }
         }
     }
-    for (size_t row = 0; row < rows; row++) {
-        store_row(tile, row, sum[row], vectors, last);
+    if (last != 0xFFFF) {
+        store_rows(tile, sum, rows, vectors, last, false, tile->residual != NULL);
+    } else if (tile->residual) {
+        store_rows(tile, sum, rows, vectors, last, true, true);
+    } else {
+        store_rows(tile, sum, rows, vectors, last, true, false);
     }
 }
 
