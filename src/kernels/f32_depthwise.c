@@ -16,7 +16,9 @@ static void depthwise_portable(const OctF32DepthwiseTile *tile) {
             float sum = *packed;
             for (size_t tap = 0; tap < tile->taps; tap++) {
                 packed += CR;
-                sum = fmaf(tile->rows[tap * MR + row][channel], *packed, sum);
+                const float *x = tile->tap_offsets ? tile->rows[row] + tile->tap_offsets[tap]
+                                                   : tile->rows[tap * MR + row];
+                sum = fmaf(x[channel], *packed, sum);
             }
             size_t at = tile->offsets[row] + channel;
             if (tile->residual) {

@@ -10,6 +10,8 @@ enum { OCT_F32_DEPTHWISE_MAX_TAPS = 96 };
 /* row_count pixels x `channels` channels. */
 typedef struct OctF32DepthwiseTile {
     const float *const *rows; /* [taps][mr] pointers to `channels` floats */
+    /* NULL, or: rows has only mr pointers, and tap t is tap_offsets[t] elements from them */
+    const int64_t *tap_offsets;
     size_t taps;
     const float *weights; /* packed: blocks of cr channels, each [cr] biases, [taps][cr] weights */
     float *output;

@@ -129,6 +129,7 @@ static void run_depthwise_tiles(const Split *split, const float *input, float *o
                                 const float *residual, size_t first_tile, size_t end_tile) {
     const OctF32Job *job = split->job;
     const float *rows[OCT_F32_DEPTHWISE_MAX_TAPS * OCT_F32_MAX_ROWS];
+    int64_t tap_offsets[OCT_F32_DEPTHWISE_MAX_TAPS];
     size_t offsets[OCT_F32_MAX_ROWS];
     OctF32WindowTile window_tile;
     OctF32DepthwiseTile tile = {.rows = rows,
@@ -140,11 +141,14 @@ static void run_depthwise_tiles(const Split *split, const float *input, float *o
                                 .channels = job->columns,
                                 .minimum = job->minimum,
                                 .maximum = job->maximum};
+    oct_f32_window_tap_offsets(&job->window, tap_offsets);
     for (size_t i = first_tile; i < end_tile; i++) {
         size_t first = i * split->mr;
         tile.row_count = smaller(split->mr, split->pixels - first);
         oct_f32_window_tile(&job->window, first, tile.row_count, false, &window_tile, offsets);
-        oct_f32_window_rows(&job->window, &window_tile, input, job->zero, split->mr, 0, tile.taps,
+        tile.tap_offsets = window_tile.inside ? tap_offsets : NULL;
+        size_t pointers = window_tile.inside ? smaller(tile.taps, 1) : tile.taps;
+        oct_f32_window_rows(&job->window, &window_tile, input, job->zero, split->mr, 0, pointers,
                             rows);
         job->depthwise->kernel(&tile);
     }

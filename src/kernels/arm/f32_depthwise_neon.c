@@ -20,12 +20,13 @@ INLINE void run_block(const OctF32DepthwiseTile *tile, const float *weights, siz
     for (size_t row = 0; row < rows; row++) {
         sum[row] = vld1q_f32(weights);
     }
-    const float *const *pointers = tile->rows;
-    for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
+    for (size_t tap = 0; tap < tile->taps; tap++) {
         weights += CR;
         float32x4_t w = vld1q_f32(weights);
+        const float *const *pointers = tile->tap_offsets ? tile->rows : tile->rows + tap * MR;
+        int64_t offset = tile->tap_offsets ? tile->tap_offsets[tap] : 0;
         for (size_t row = 0; row < rows; row++) {
-            sum[row] = vfmaq_f32(sum[row], vld1q_f32(pointers[row] + channel), w);
+            sum[row] = vfmaq_f32(sum[row], vld1q_f32(pointers[row] + offset + channel), w);
         }
     }
     for (size_t row = 0; row < rows; row++) {

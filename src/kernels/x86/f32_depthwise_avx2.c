@@ -14,19 +14,38 @@ INLINE __m256 load(const float *data, bool whole, __m256i mask) {
 INLINE void run_block(const OctF32DepthwiseTile *tile, const float *weights, size_t channel,
                       bool whole, __m256i mask, size_t rows) {
     __m256 sum[MR];
+#pragma GCC unroll 8
     for (size_t row = 0; row < rows; row++) {
         sum[row] = _mm256_loadu_ps(weights);
     }
-    const float *const *pointers = tile->rows;
-    for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
-        weights += CR;
-        __m256 w = _mm256_loadu_ps(weights);
+    if (tile->tap_offsets) {
+        const float *inputs[MR];
         for (size_t row = 0; row < rows; row++) {
-            sum[row] = _mm256_fmadd_ps(load(pointers[row] + channel, whole, mask), w, sum[row]);
+            inputs[row] = tile->rows[row] + channel;
+        }
+        for (size_t tap = 0; tap < tile->taps; tap++) {
+            weights += CR;
+            __m256 w = _mm256_loadu_ps(weights);
+            int64_t offset = tile->tap_offsets[tap];
+#pragma GCC unroll 8
+            for (size_t row = 0; row < rows; row++) {
+                sum[row] = _mm256_fmadd_ps(load(inputs[row] + offset, whole, mask), w, sum[row]);
+            }
+        }
+    } else {
+        const float *const *pointers = tile->rows;
+        for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
+            weights += CR;
+            __m256 w = _mm256_loadu_ps(weights);
+#pragma GCC unroll 8
+            for (size_t row = 0; row < rows; row++) {
+                sum[row] = _mm256_fmadd_ps(load(pointers[row] + channel, whole, mask), w, sum[row]);
+            }
         }
     }
     __m256 minimum = _mm256_set1_ps(tile->minimum);
     __m256 maximum = _mm256_set1_ps(tile->maximum);
+#pragma GCC unroll 8
     for (size_t row = 0; row < rows; row++) {
         size_t at = tile->offsets[row] + channel;
         __m256 value = sum[row];
