@@ -4,6 +4,7 @@
 
 #define OCT_OP_FAMILIES_TENSOR(X)                                                                  \
     X(binary)                                                                                      \
+    X(cast)                                                                                        \
     X(concat)                                                                                      \
     X(expand)                                                                                      \
     X(gather)                                                                                      \
@@ -13,7 +14,8 @@
     X(reshape)                                                                                     \
     X(scatter)                                                                                     \
     X(slice)                                                                                       \
-    X(transpose)
+    X(transpose)                                                                                   \
+    X(unary)
 
 #define OCT_OP_FAMILIES_NETWORK(X)
 
