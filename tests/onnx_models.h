@@ -21,12 +21,12 @@
 static struct {
     void *items[65536];
     size_t count;
-} pool;
+} kept_items;
 
 static void *keep(void *item) {
     assert_non_null(item);
-    assert_true(pool.count < sizeof pool.items / sizeof pool.items[0]);
-    pool.items[pool.count++] = item;
+    assert_true(kept_items.count < sizeof kept_items.items / sizeof kept_items.items[0]);
+    kept_items.items[kept_items.count++] = item;
     return item;
 }
 
@@ -35,8 +35,8 @@ static void *fresh(size_t size) {
 }
 
 static void empty_pool(void) {
-    while (pool.count > 0) {
-        free(pool.items[--pool.count]);
+    while (kept_items.count > 0) {
+        free(kept_items.items[--kept_items.count]);
     }
 }
 

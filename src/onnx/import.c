@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "base/file.h"
 #include "ir/op.h"
+#include "onnx/fold.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -209,6 +210,8 @@ static OctetStatus infer(OctImport *import) {
 static OctetStatus finish(OctImport *import) {
     OctGraph *graph = import->root;
     OCT_TRY(oct_graph_compact(graph, import->diagnostic));
+    OCT_TRY(oct_fold_qoperator(graph, import->diagnostic));
+    OCT_TRY(oct_fold_qdq(graph, import->diagnostic));
     OCT_TRY(oct_graph_resolve(graph, import->lenient, import->diagnostic));
     OCT_TRY(infer(import));
     if (import->narrowed || import->source.narrowed) {
