@@ -46,8 +46,9 @@ static void run_rest(const OctF32DepthwiseTile *tile, const float *weights, size
         for (size_t i = 0; channel + i < tile->channels; i++) {
             float sum = weights[i];
             for (size_t tap = 0; tap < tile->taps; tap++) {
-                sum =
-                    fmaf(tile->rows[tap * MR + row][channel + i], weights[(tap + 1) * CR + i], sum);
+                const float *x = tile->tap_offsets ? tile->rows[row] + tile->tap_offsets[tap]
+                                                   : tile->rows[tap * MR + row];
+                sum = fmaf(x[channel + i], weights[(tap + 1) * CR + i], sum);
             }
             size_t at = tile->offsets[row] + channel + i;
             sum = tile->residual ? sum + tile->residual[at] : sum;
