@@ -141,7 +141,7 @@ void octet_bytes_free(uint8_t *bytes) {
 typedef struct Reader {
     const uint8_t *bytes;
     size_t size, at;
-    bool failed;
+    bool failed, no_memory;
 } Reader;
 
 static uint64_t get_u64(Reader *reader, size_t width) {
@@ -255,8 +255,11 @@ static bool get_float_bins(Reader *reader, OctFloatBins *bins) {
     for (int32_t i = 0; i < occupied && !reader->failed; i++) {
         int32_t index = get_i32(reader);
         int64_t count = get_count(reader);
-        if (index <= last || index >= FLOAT_BIN_COUNT || count > MAX_COUNT - total ||
-            !oct_float_bins_add_count(bins, index, count)) {
+        if (index <= last || index >= FLOAT_BIN_COUNT || count > MAX_COUNT - total) {
+            return false;
+        }
+        if (!oct_float_bins_add_count(bins, index, count)) {
+            reader->no_memory = true;
             return false;
         }
         last = index;
@@ -318,6 +321,9 @@ static OctetStatus read_state(OctetObserver *observer, Reader *reader,
     }
     for (int64_t c = 0; fits && observer->float_bins && c < channels; c++) {
         fits = get_float_bins(reader, &observer->float_bins[c]);
+    }
+    if (reader->no_memory) {
+        return oct_fail_memory(diagnostic);
     }
     if (!fits || reader->failed || reader->at != reader->size) {
         return oct_fail(diagnostic, OCTET_ERROR_FORMAT, "saved observer: the state is malformed");

@@ -20,7 +20,7 @@ static double value_at_rank(const OctFloatBin *list, int64_t count, int64_t rank
 
 /* How many of `total` values a share of per cent is, rounded up, at least 1. */
 static int64_t rank_of(double percent, int64_t total) {
-    double rank = ceil(percent / 100.0 * (double)total);
+    double rank = ceil(percent * (double)total / 100.0);
     return rank < 1 ? 1 : rank > (double)total ? total : (int64_t)rank;
 }
 
