@@ -175,7 +175,7 @@ static void expect_tensor(Onnx__TensorProto *proto, OctetDType dtype, const void
     Onnx__ModelProto *model = identity_model();
     proto->name = (char *)"c";
     APPEND(model->graph->n_initializer, model->graph->initializer, proto);
-    add_node(model->graph, "Add", "x c", "z");
+    add_node(model->graph, "Foo", "x c", "z");
     add_output(model->graph, "z", OCTET_F32, NULL);
     OctetGraph *graph = load_model(model);
     const OctetTensor *tensor = octet_value_tensor(octet_graph_find_value(graph, "c"));
@@ -277,7 +277,7 @@ static void sparse_initializers_are_expanded(void **state) {
         Onnx__SparseTensorProto *proto =
             form ? sparse((int64_t[]){0, 1, 1, 0}, "2,2") : sparse((int64_t[]){1, 2}, "2");
         APPEND(model->graph->n_sparse_initializer, model->graph->sparse_initializer, proto);
-        add_node(model->graph, "Add", "x c", "z");
+        add_node(model->graph, "Foo", "x c", "z");
         add_output(model->graph, "z", OCTET_F32, NULL);
         OctetGraph *graph = load_model(model);
         const OctetTensor *tensor = octet_value_tensor(octet_graph_find_value(graph, "c"));
@@ -601,7 +601,7 @@ static OctetStatus load_external(const char *folder, const char *location, const
     add_entry(tensor, "location", location);
     add_entry(tensor, "offset", offset);
     APPEND(model->graph->n_initializer, model->graph->initializer, tensor);
-    add_node(model->graph, "Add", "x c", "z");
+    add_node(model->graph, "Foo", "x c", "z");
     add_output(model->graph, "z", OCTET_F32, NULL);
     uint8_t *bytes = pack_model(model, &size);
     snprintf(path, sizeof path, "%s/model/m.onnx", folder);
