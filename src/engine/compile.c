@@ -2,6 +2,7 @@
 #include "base/diag.h"
 #include "base/tensor.h"
 #include "base/threads.h"
+#include "engine/dynamic.h"
 #include "engine/rewrite.h"
 
 #include <inttypes.h>
@@ -183,6 +184,9 @@ OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, OctetDiagnost
     }
     if (status == OCTET_OK) {
         status = check_limit(&c);
+    }
+    if (status == OCTET_OK && c.order_count < graph->node_count) {
+        status = oct_dynamic_create(session, plan, diagnostic);
     }
 cleanup:
     oct_free(c.order);

@@ -13,6 +13,12 @@ OctetStatus oct_plan_borders(OctetSession *session, OctPlan *plan, OctetDiagnost
  * conversions stand where the two meet. Afterwards no node has operands of both kinds. */
 OctetStatus oct_plan_regions(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
 
+/* Functions of one 8-bit tensor, whatever they are made of, become a Table. Leaves dead nodes. */
+OctetStatus oct_plan_tables(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
+
+/* Tables and additions behind a layer move into it. */
+OctetStatus oct_plan_fuse(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
+
 /* Chooses channels-last for what computes fastest so, renumbers axes of what follows, and leaves
  * Transposes only where a node needs the other order. */
 OctetStatus oct_plan_layout(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);

@@ -1,6 +1,7 @@
 /* From the source graph to a plan: the order of the passes. */
 #include "base/diag.h"
 #include "engine/compile.h"
+#include "engine/dynamic.h"
 #include "engine/passes.h"
 #include "engine/rewrite.h"
 #include "passes/passes.h"
@@ -172,9 +173,12 @@ static OctetStatus optimize(OctetSession *session, OctPlan *plan, OctetDiagnosti
     OCT_TRY(oct_plan_borders(session, plan, diagnostic));
     OCT_TRY(oct_plan_regions(session, graph, diagnostic));
     OCT_TRY(oct_pass_run(oct_pass_remove_dead, graph, diagnostic));
+    OCT_TRY(oct_plan_tables(session, graph, diagnostic));
+    OCT_TRY(oct_pass_run(oct_pass_remove_dead, graph, diagnostic));
     OCT_TRY(oct_plan_layout(session, graph, diagnostic));
     OCT_TRY(oct_plan_fold(session, graph, diagnostic));
-    return oct_pass_run(oct_pass_remove_dead, graph, diagnostic);
+    OCT_TRY(oct_pass_run(oct_pass_remove_dead, graph, diagnostic));
+    return oct_plan_fuse(session, graph, diagnostic);
 }
 
 static OctetStatus copy_inputs(OctPlan *plan, const OctetShape *shapes, const bool *integers,
@@ -231,6 +235,7 @@ void oct_plan_free(OctPlan *plan) {
             plan->steps[i].op.destroy(plan->steps[i].op.state);
         }
     }
+    oct_dynamic_free(plan->dynamic);
     oct_free(plan->steps);
     oct_free(plan->views);
     oct_free(plan->view_places);

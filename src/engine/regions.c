@@ -106,18 +106,62 @@ static OctetStatus rebase_all(Regions *r) {
 
 /* ---- conversions ---- */
 
-static OctetStatus to_float(Regions *r, OctNode *node, int32_t k) {
-    OctValue *value = node->inputs[k];
+static bool owns(const OctGraph *graph, const OctValue *value) {
+    return value->id >= 0 && value->id < graph->value_count && graph->values[value->id] == value;
+}
+
+/* The dequantized value, made before `before` when new. */
+static OctetStatus dequantize(Regions *r, OctNode *before, OctValue *value, OctValue **real) {
     bool known = value->id < r->value_count;
-    OctValue *real = known ? r->dequantized[value->id] : NULL;
-    if (!real) {
-        OCT_TRY(oct_insert_conversion(r->graph, node, value, &none, &real, r->diagnostic));
-        real->origin = NULL;
+    *real = known ? r->dequantized[value->id] : NULL;
+    if (!*real) {
+        OCT_TRY(oct_insert_conversion(r->graph, before, value, &none, real, r->diagnostic));
+        (*real)->origin = NULL;
         if (known) {
-            r->dequantized[value->id] = real;
+            r->dequantized[value->id] = *real;
         }
     }
+    return OCTET_OK;
+}
+
+static OctetStatus to_float(Regions *r, OctNode *node, int32_t k) {
+    OctValue *real = NULL;
+    OCT_TRY(dequantize(r, node, node->inputs[k], &real));
     node->inputs[k] = real;
+    return OCTET_OK;
+}
+
+/* Child graphs take real numbers from outside. */
+static OctetStatus to_float_in_child(Regions *r, OctNode *node, OctGraph *child) {
+    for (int32_t i = 0; i < child->node_count; i++) {
+        OctNode *inner = child->nodes[i];
+        for (int32_t k = 0; k < inner->input_count && !inner->dead; k++) {
+            OctValue *input = inner->inputs[k];
+            if (input && owns(r->graph, input) && oct_value_quantized(input)) {
+                OCT_TRY(dequantize(r, node, input, &inner->inputs[k]));
+            }
+        }
+    }
+    for (int32_t i = 0; i < child->output_count; i++) {
+        OctValue *output = child->outputs[i];
+        if (owns(r->graph, output) && oct_value_quantized(output)) {
+            OCT_TRY(dequantize(r, node, output, &child->outputs[i]));
+        }
+    }
+    for (int32_t i = 0; i < child->child_count; i++) {
+        OCT_TRY(to_float_in_child(r, node, child->children[i]));
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus settle_children(Regions *r, OctNode *node) {
+    for (int32_t i = 0; i < node->attribute_count; i++) {
+        if (node->attributes[i].type == OCT_ATTRIBUTE_GRAPH) {
+            OctGraph *child = node->attributes[i].v.graph;
+            OCT_TRY(to_float_in_child(r, node, child));
+            OCT_TRY(oct_plan_regions(r->session, child, r->diagnostic));
+        }
+    }
     return OCTET_OK;
 }
 
@@ -297,6 +341,7 @@ static OctetStatus decide(Regions *r, OctNode *node, OctNode *after) {
     if (in_octet_domain(node)) {
         return OCTET_OK;
     }
+    OCT_TRY(settle_children(r, node));
     bool touches_grid = false;
     for (int32_t k = 0; k < node->input_count; k++) {
         touches_grid |= node->inputs[k] && oct_value_quantized(node->inputs[k]);

@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "engine/dynamic.h"
 #include "engine/observe.h"
 
 #include <string.h>
@@ -106,5 +107,5 @@ OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor
     OCT_TRY(session->options.per_node_times ? run_timed(session, plan, diagnostic)
                                             : run_untimed(session, plan, diagnostic));
     run_copies(session, plan, inputs);
-    return OCTET_OK;
+    return plan->dynamic ? oct_dynamic_run(plan, inputs, diagnostic) : OCTET_OK;
 }

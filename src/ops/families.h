@@ -20,6 +20,6 @@
 #define OCT_OP_FAMILIES_NETWORK(X)
 
 /* The engine's own operators. */
-#define OCT_OP_FAMILIES_ENGINE(X) X(grids)
+#define OCT_OP_FAMILIES_ENGINE(X) X(control) X(grids)
 
 #endif

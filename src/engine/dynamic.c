@@ -1,0 +1,436 @@
+#include "engine/dynamic.h"
+#include "base/diag.h"
+#include "base/tensor.h"
+#include "base/threads.h"
+#include "engine/observe.h"
+#include "engine/rewrite.h"
+
+#include <string.h>
+
+/* Integers that inference may look at: lists of sizes, axes, indices. */
+enum { MOST_KNOWN = 64 };
+
+struct OctBuffer {
+    int32_t holders;
+    OctDynamic *dynamic;
+    size_t bytes;
+    void *data;
+};
+
+/* ---- values ---- */
+
+OctDynamicValue *oct_scope_value(OctScope *scope, const OctValue *value) {
+    for (OctScope *s = scope; s; s = s->parent) {
+        if (value->id >= 0 && value->id < s->value_count && s->graph->values[value->id] == value) {
+            return &s->values[value->id];
+        }
+    }
+    return NULL;
+}
+
+void oct_dynamic_drop(OctDynamicValue *value) {
+    OctBuffer *buffer = value->buffer;
+    if (buffer && --buffer->holders == 0) {
+        buffer->dynamic->live_bytes -= buffer->bytes;
+        oct_aligned_free(buffer->data);
+        oct_free(buffer);
+    }
+    value->buffer = NULL;
+    value->view = (OctView){.shape = {.rank = -1}};
+}
+
+void oct_dynamic_share(OctDynamicValue *to, const OctDynamicValue *from) {
+    OctBuffer *buffer = from->buffer;
+    OctView view = from->view;
+    if (buffer) {
+        buffer->holders++;
+    }
+    oct_dynamic_drop(to);
+    to->buffer = buffer;
+    to->view = view;
+}
+
+OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetDType dtype,
+                                 const OctetShape *shape, OctetDiagnostic *diagnostic) {
+    OctDynamic *dynamic = scope->dynamic;
+    size_t bytes;
+    OCT_TRY(oct_tensor_bytes(dtype, shape, &bytes, diagnostic));
+    uint64_t limit = scope->session->options.max_memory_bytes;
+    if (bytes > limit || dynamic->live_bytes > limit - bytes) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                        "a tensor of %zu bytes exceeds the limit on memory", bytes);
+    }
+    OctBuffer *buffer = oct_calloc(1, sizeof *buffer);
+    void *data = oct_aligned_alloc(bytes);
+    if (!buffer || !data) {
+        oct_free(buffer);
+        oct_aligned_free(data);
+        return oct_fail_memory(diagnostic);
+    }
+    memset(data, 0, bytes);
+    *buffer = (OctBuffer){1, dynamic, bytes, data};
+    dynamic->live_bytes += bytes;
+    oct_dynamic_drop(value);
+    value->buffer = buffer;
+    value->view = (OctView){data, dtype, *shape};
+    return OCTET_OK;
+}
+
+/* ---- making and freeing ---- */
+
+static void free_scope(OctScope *scope) {
+    if (!scope) {
+        return;
+    }
+    for (int32_t i = 0; i < scope->cell_count; i++) {
+        OctCell *cell = &scope->cells[i];
+        if (cell->op.destroy) {
+            cell->op.destroy(cell->op.state);
+        }
+        for (int32_t k = 0; k < cell->child_count; k++) {
+            free_scope(cell->children[k]);
+        }
+        oct_free(cell->children);
+        oct_free(cell->inputs);
+        oct_free(cell->outputs);
+        oct_arena_free(cell->arena);
+    }
+    for (int32_t i = 0; i < scope->value_count && scope->values; i++) {
+        oct_dynamic_drop(&scope->values[i]);
+        oct_free(scope->values[i].known);
+    }
+    oct_free(scope->cells);
+    oct_free(scope->values);
+    oct_free(scope);
+}
+
+static OctetStatus make_scope(OctDynamic *dynamic, OctGraph *graph, OctScope *parent, bool all,
+                              OctScope **scope, OctetDiagnostic *diagnostic);
+
+static OctetStatus make_cell(OctScope *scope, OctNode *node, OctCell *cell,
+                             OctetDiagnostic *diagnostic) {
+    cell->node = node;
+    cell->inputs = oct_calloc((size_t)node->input_count + 1, sizeof(OctView));
+    cell->outputs = oct_calloc((size_t)node->output_count + 1, sizeof(OctView));
+    cell->children = oct_calloc((size_t)node->attribute_count + 1, sizeof(OctScope *));
+    if (!cell->inputs || !cell->outputs || !cell->children) {
+        return oct_fail_memory(diagnostic);
+    }
+    for (int32_t i = 0; i < node->attribute_count; i++) {
+        if (node->attributes[i].type == OCT_ATTRIBUTE_GRAPH) {
+            OCT_TRY(make_scope(scope->dynamic, node->attributes[i].v.graph, scope, true,
+                               &cell->children[cell->child_count], diagnostic));
+            cell->child_count++;
+        }
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus fill_scope(OctScope *scope, bool all, OctetDiagnostic *diagnostic) {
+    OctGraph *graph = scope->graph;
+    OctUses uses;
+    OCT_TRY(oct_graph_uses(graph, &uses, diagnostic));
+    for (int32_t i = 0; i < graph->value_count; i++) {
+        OctDynamicValue *value = &scope->values[i];
+        const OctetTensor *tensor = oct_value_tensor(graph->values[i]);
+        value->view = tensor ? (OctView){tensor->data, tensor->dtype, tensor->shape}
+                             : (OctView){.shape = {.rank = -1}};
+        /* outputs stay until the scope runs again */
+        value->uses = oct_uses_count(&uses, graph->values[i]) + uses.output_uses[i];
+    }
+    oct_uses_free(&uses);
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        OctNode *node = graph->nodes[i];
+        if (!node->dead && (all || !node->plan)) {
+            OCT_TRY(make_cell(scope, node, &scope->cells[scope->cell_count++], diagnostic));
+        }
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus make_scope(OctDynamic *dynamic, OctGraph *graph, OctScope *parent, bool all,
+                              OctScope **scope, OctetDiagnostic *diagnostic) {
+    OctScope *made = oct_calloc(1, sizeof *made);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    made->session = dynamic->session;
+    made->dynamic = dynamic;
+    made->graph = graph;
+    made->parent = parent;
+    made->cells = oct_calloc((size_t)graph->node_count + 1, sizeof *made->cells);
+    made->values = oct_calloc((size_t)graph->value_count + 1, sizeof *made->values);
+    made->value_count = graph->value_count;
+    OctetStatus status = made->cells && made->values ? fill_scope(made, all, diagnostic)
+                                                     : oct_fail_memory(diagnostic);
+    if (status != OCTET_OK) {
+        free_scope(made);
+        return status;
+    }
+    *scope = made;
+    return OCTET_OK;
+}
+
+OctetStatus oct_dynamic_create(OctetSession *session, OctPlan *plan, OctetDiagnostic *diagnostic) {
+    OctDynamic *dynamic = oct_calloc(1, sizeof *dynamic);
+    if (!dynamic) {
+        return oct_fail_memory(diagnostic);
+    }
+    dynamic->session = session;
+    plan->dynamic = dynamic;
+    return make_scope(dynamic, plan->graph, NULL, false, &dynamic->root, diagnostic);
+}
+
+void oct_dynamic_free(OctDynamic *dynamic) {
+    if (dynamic) {
+        free_scope(dynamic->root);
+        oct_aligned_free(dynamic->workspace);
+        oct_free(dynamic);
+    }
+}
+
+/* ---- running a node ---- */
+
+static uint64_t mix(uint64_t hash, const void *data, size_t bytes) {
+    const unsigned char *p = data;
+    for (size_t i = 0; i < bytes; i++) {
+        hash = (hash ^ p[i]) * 1099511628211ULL;
+    }
+    return hash;
+}
+
+/* Tells inference what is known of a value now: its shape and, for short lists, its integers. */
+static OctetStatus reveal(OctValue *value, OctDynamicValue *state, uint64_t *key,
+                          OctetDiagnostic *diagnostic) {
+    const OctView *view = &state->view;
+    *key = mix(*key, &view->dtype, sizeof view->dtype);
+    *key = mix(*key, &view->shape.rank, sizeof view->shape.rank);
+    for (int32_t i = 0; i < view->shape.rank; i++) {
+        *key = mix(*key, &view->shape.dims[i], sizeof(int64_t));
+    }
+    if (value->constant) {
+        return OCTET_OK;
+    }
+    value->shape = view->shape;
+    value->known = NULL;
+    int64_t count;
+    bool integers =
+        view->dtype == OCTET_S64 || view->dtype == OCTET_S32 || view->dtype == OCTET_BOOL;
+    if (!integers || view->shape.rank > 1 || !octet_shape_count(&view->shape, &count) ||
+        count > MOST_KNOWN) {
+        return OCTET_OK;
+    }
+    if (!state->known) {
+        state->known = oct_calloc(MOST_KNOWN, sizeof *state->known);
+        if (!state->known) {
+            return oct_fail_memory(diagnostic);
+        }
+    }
+    OCT_TRY(oct_convert(OCTET_S64, state->known, view->dtype, view->data, count, diagnostic));
+    value->known = state->known;
+    value->known_count = (int32_t)count;
+    *key = mix(*key, state->known, (size_t)count * sizeof(int64_t));
+    return OCTET_OK;
+}
+
+/* Inference allocates in the graph's arena, which would grow with every run: each cell lends its
+ * own for the time. */
+static OctetStatus infer_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
+    OctNode *node = cell->node;
+    OctArena *own = scope->graph->arena;
+    oct_arena_free(cell->arena);
+    cell->arena = oct_arena_create();
+    if (!cell->arena) {
+        return oct_fail_memory(diagnostic);
+    }
+    for (int32_t k = 0; k < node->output_count; k++) {
+        if (node->outputs[k]) {
+            node->outputs[k]->shape = (OctetShape){.rank = -1};
+            node->outputs[k]->known = NULL;
+        }
+    }
+    scope->graph->arena = cell->arena;
+    OctetStatus status =
+        node->op->infer ? node->op->infer(scope->graph, node, diagnostic) : OCTET_OK;
+    scope->graph->arena = own;
+    return status;
+}
+
+static OctetStatus prepare_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
+    const OctetSession *session = scope->session;
+    OctPrepare prepare = {.graph = scope->graph,
+                          .node = cell->node,
+                          .cpu = octet_get_cpu(),
+                          .requantize = session->options.requantize,
+                          .threads = oct_pool_size(session->options.pool),
+                          .packs = session->packs,
+                          .diagnostic = diagnostic};
+    if (cell->op.destroy) {
+        cell->op.destroy(cell->op.state);
+    }
+    cell->op = (OctPreparedOp){0};
+    cell->prepared = false;
+    OCT_TRY(infer_cell(scope, cell, diagnostic));
+    OCT_TRY(cell->node->op->prepare(&prepare, &cell->op));
+    cell->prepared = true;
+    size_t bytes = cell->op.workspace_bytes;
+    if (bytes > scope->dynamic->workspace_bytes) {
+        oct_aligned_free(scope->dynamic->workspace);
+        scope->dynamic->workspace_bytes = 0;
+        scope->dynamic->workspace = oct_aligned_alloc(bytes);
+        if (!scope->dynamic->workspace) {
+            return oct_fail_memory(diagnostic);
+        }
+        scope->dynamic->workspace_bytes = bytes;
+    }
+    return OCTET_OK;
+}
+
+typedef struct Running {
+    OctScope *scope;
+    OctCell *cell;
+} Running;
+
+static OctetStatus resize_output(const OctRun *run, int32_t k, const OctetShape *shape) {
+    Running *running = run->engine;
+    const OctValue *output = running->cell->node->outputs[k];
+    OctDynamicValue *state = oct_scope_value(running->scope, output);
+    OCT_TRY(oct_dynamic_allocate(running->scope, state, oct_value_storage(output), shape,
+                                 run->diagnostic));
+    run->outputs[k] = state->view;
+    return OCTET_OK;
+}
+
+static OctetStatus run_operator(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
+    OctNode *node = cell->node;
+    uint64_t key = 14695981039346656037ULL;
+    for (int32_t k = 0; k < node->input_count; k++) {
+        cell->inputs[k] = (OctView){.shape = {.rank = -1}};
+        if (node->inputs[k]) {
+            OctDynamicValue *state = oct_scope_value(scope, node->inputs[k]);
+            if (!state || !state->view.data) {
+                return oct_fail(diagnostic, OCTET_ERROR_INTERNAL, "input %s is not there",
+                                node->inputs[k]->name);
+            }
+            cell->inputs[k] = state->view;
+            OCT_TRY(reveal(node->inputs[k], state, &key, diagnostic));
+        }
+    }
+    if (!cell->prepared || cell->key != key) {
+        OCT_TRY(prepare_cell(scope, cell, diagnostic));
+        cell->key = key;
+    }
+    Running running = {scope, cell};
+    OctRun run = {.inputs = cell->inputs,
+                  .outputs = cell->outputs,
+                  .input_count = node->input_count,
+                  .output_count = node->output_count,
+                  .workspace = scope->dynamic->workspace,
+                  .pool = scope->session->options.pool,
+                  .diagnostic = diagnostic,
+                  .resize_output = resize_output,
+                  .engine = &running};
+    for (int32_t k = 0; k < node->output_count; k++) {
+        const OctValue *output = node->outputs[k];
+        cell->outputs[k] = (OctView){.shape = {.rank = -1}};
+        if (!output) {
+            continue;
+        }
+        cell->outputs[k].dtype = oct_value_storage(output);
+        if (oct_value_has_static_shape(output)) {
+            OCT_TRY(resize_output(&run, k, &output->shape));
+        }
+    }
+    return cell->op.run(cell->op.state, &run);
+}
+
+/* Lets go of what no later node of the scope needs. What child graphs take from outside stays until
+ * the next run. */
+static void consume_inputs(OctScope *scope, const OctNode *node) {
+    for (int32_t k = 0; k < node->input_count; k++) {
+        const OctValue *input = node->inputs[k];
+        OctDynamicValue *state = input ? oct_scope_value(scope, input) : NULL;
+        bool own = state >= scope->values && state < scope->values + scope->value_count;
+        if (state && own && !input->constant && --state->uses_left == 0) {
+            oct_dynamic_drop(state);
+        }
+    }
+}
+
+static OctetStatus run_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
+    OctNode *node = cell->node;
+    OctetStatus status = oct_is_control(node) ? oct_control_run(scope, cell, diagnostic)
+                                              : run_operator(scope, cell, diagnostic);
+    for (int32_t k = 0; k < node->output_count && status == OCTET_OK; k++) {
+        OctDynamicValue *state = node->outputs[k] ? oct_scope_value(scope, node->outputs[k]) : NULL;
+        if (state && !state->view.data) {
+            status = oct_fail(diagnostic, OCTET_ERROR_INTERNAL, "output %d was not made", (int)k);
+        }
+        cell->outputs[k] = state ? state->view : (OctView){.shape = {.rank = -1}};
+    }
+    if (status == OCTET_OK) {
+        status = oct_observe(scope->session, node, cell->outputs, diagnostic);
+    }
+    if (status != OCTET_OK) {
+        return oct_fail_in_node(diagnostic, status, node->name);
+    }
+    consume_inputs(scope, node);
+    return OCTET_OK;
+}
+
+/* ---- running a scope ---- */
+
+static void start_scope(OctScope *scope) {
+    for (int32_t i = 0; i < scope->value_count; i++) {
+        const OctValue *value = scope->graph->values[i];
+        scope->values[i].uses_left = scope->values[i].uses;
+        if (value->producer) {
+            oct_dynamic_drop(&scope->values[i]);
+        }
+    }
+}
+
+OctetStatus oct_scope_run(OctScope *scope, OctetDiagnostic *diagnostic) {
+    start_scope(scope);
+    for (int32_t i = 0; i < scope->cell_count; i++) {
+        OCT_TRY(run_cell(scope, &scope->cells[i], diagnostic));
+    }
+    return OCTET_OK;
+}
+
+/* What the static steps have made, where the dynamic part can see it. */
+static void show_static(const OctPlan *plan, OctScope *root, const OctetTensor *const *inputs) {
+    for (int32_t i = 0; i < root->value_count; i++) {
+        const OctValue *value = root->graph->values[i];
+        const OctPlace *place = &plan->places[i];
+        OctView view = {.dtype = oct_value_storage(value), .shape = value->shape};
+        if (place->kind == OCT_PLACE_ARENA) {
+            view.data = plan->bound_arena + place->offset;
+        } else if (place->kind == OCT_PLACE_INPUT) {
+            view.data = inputs[place->index]->data;
+        } else {
+            continue;
+        }
+        root->values[i].view = view;
+    }
+}
+
+OctetStatus oct_dynamic_run(OctPlan *plan, const OctetTensor *const *inputs,
+                            OctetDiagnostic *diagnostic) {
+    OctScope *root = plan->dynamic->root;
+    start_scope(root);
+    show_static(plan, root, inputs);
+    for (int32_t i = 0; i < root->cell_count; i++) {
+        OCT_TRY(run_cell(root, &root->cells[i], diagnostic));
+    }
+    for (int32_t i = 0; i < plan->output_count; i++) {
+        if (plan->output_places[i].kind == OCT_PLACE_HEAP) {
+            const OctView *view = &root->values[plan->graph->outputs[i]->id].view;
+            plan->outputs[i].data = view->data;
+            plan->outputs[i].shape = view->shape;
+            OCT_TRY(
+                oct_tensor_bytes(view->dtype, &view->shape, &plan->outputs[i].bytes, diagnostic));
+        }
+    }
+    return OCTET_OK;
+}
