@@ -6,8 +6,12 @@
 #include <string.h>
 
 enum {
-    MAX_TAPS = 96,       /* pointers of so many taps are held at once, on the stack */
-    TASKS_PER_THREAD = 4 /* enough for an even finish */
+    MAX_TAPS = 96,        /* pointers of so many taps are held at once, on the stack */
+    TASKS_PER_THREAD = 4, /* enough for an even finish */
+    L1_WAY = 4096,        /* bytes that map to all sets of L1 once, on every CPU in question */
+    L1_WAYS = 8,
+    COPY_DEPTH = 512, /* floats of each row that are copied at once, where they have to be */
+    COPY_STRIDE = COPY_DEPTH + 16
 };
 
 typedef struct Split {
@@ -16,6 +20,7 @@ typedef struct Split {
     size_t pixels, tiles, panels;
     size_t tiles_per_task, panels_per_task;
     size_t tile_tasks, panel_tasks;
+    bool copy; /* the rows of a tile would evict one another from L1 */
 } Split;
 
 static size_t divide_up(size_t a, size_t b) {
@@ -26,7 +31,20 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* A task walks its tiles with all of its panels, so the panels should stay in half of L2. */
+/* Rows at a distance that is a multiple of a large power of two share few of L1's sets. */
+static bool rows_collide(const Split *split) {
+    const OctF32Window *window = &split->job->window;
+    size_t distance = window->input_pixel * sizeof(float);
+    distance *= window->linear ? 1 : (size_t)window->axis[2].stride;
+    size_t sets = L1_WAY;
+    while (sets > 1 && distance % sets) {
+        sets /= 2;
+    }
+    size_t different = L1_WAY / sets;
+    return window->channels >= 64 && split->mr > different * (L1_WAYS - 1);
+}
+
+/* A task walks its tiles with all of its panels, so the panels should stay in most of L2. */
 static void plan_split(Split *split, size_t threads) {
     const OctF32Job *job = split->job;
     split->pixels = oct_f32_window_pixels(&job->window);
@@ -34,7 +52,7 @@ static void plan_split(Split *split, size_t threads) {
     size_t k = oct_f32_window_taps(&job->window) * job->window.channels;
     split->panels = job->depthwise ? 1 : divide_up(job->columns, split->nr);
     size_t fitting =
-        oct_cpu_l2_bytes() / 2 / (oct_f32_gemm_panel_floats(job->gemm, k) * sizeof(float));
+        oct_cpu_l2_bytes() / 4 * 3 / (oct_f32_gemm_panel_floats(job->gemm, k) * sizeof(float));
     split->panels_per_task = smaller(split->panels, fitting ? fitting : 1);
     split->tiles_per_task = split->tiles;
     if (threads > 1) {
@@ -47,6 +65,7 @@ static void plan_split(Split *split, size_t threads) {
         size_t cut_panels = divide_up(split->panels_per_task, cuts);
         split->panels_per_task = smaller(split->panels_per_task, cut_panels);
     }
+    split->copy = !job->depthwise && rows_collide(split);
     split->tile_tasks = divide_up(split->tiles, split->tiles_per_task);
     split->panel_tasks = divide_up(split->panels, split->panels_per_task);
 }
@@ -86,36 +105,85 @@ static void run_panel_in_chunks(const Split *split, const OctF32WindowTile *wind
     }
 }
 
+/* Where panel `panel` of a group begins, and what a tile takes from it. */
+static void set_panel(const Split *split, const OctF32Tile *whole, const float *packed,
+                      size_t panel, OctF32Tile *tile) {
+    const OctF32Job *job = split->job;
+    size_t k = oct_f32_window_taps(&job->window) * job->window.channels;
+    tile->bias = packed + panel * oct_f32_gemm_panel_floats(job->gemm, k);
+    tile->weights = tile->bias + split->nr;
+    tile->output = whole->output + panel * split->nr;
+    tile->residual = whole->residual ? whole->residual + panel * split->nr : NULL;
+    tile->column_count = smaller(split->nr, job->columns - panel * split->nr);
+}
+
+/* The panels of a tile with its rows copied piece by piece to where they don't collide; between
+ * the pieces the chains stay in the output. */
+static void run_copied(const Split *split, const OctF32Tile *whole, const float *packed,
+                       size_t first_panel, size_t end_panel) {
+    float copy[OCT_F32_MAX_ROWS * COPY_STRIDE];
+    const float *rows[OCT_F32_MAX_ROWS];
+    OctF32Tile tile = *whole;
+    tile.rows = rows;
+    tile.taps = 1;
+    size_t k = 0;
+    for (size_t tap = 0; tap < whole->taps; tap++) {
+        for (size_t i = 0; i < whole->depth; i += COPY_DEPTH, k += tile.depth) {
+            tile.depth = smaller(whole->depth - i, COPY_DEPTH);
+            bool last = tap + 1 == whole->taps && i + tile.depth == whole->depth;
+            tile.minimum = last ? whole->minimum : -INFINITY;
+            tile.maximum = last ? whole->maximum : INFINITY;
+            for (size_t row = 0; row < whole->row_count; row++) {
+                rows[row] = copy + row * COPY_STRIDE;
+                memcpy(copy + row * COPY_STRIDE, whole->rows[tap * split->mr + row] + i,
+                       tile.depth * sizeof(float));
+            }
+            for (size_t panel = first_panel; panel < end_panel; panel++) {
+                set_panel(split, whole, packed, panel, &tile);
+                tile.weights += k * split->nr;
+                tile.bias = k ? NULL : tile.bias;
+                tile.residual = last ? tile.residual : NULL;
+                split->job->gemm->kernel(&tile);
+            }
+        }
+    }
+}
+
 static void run_gemm_tiles(const Split *split, size_t group, const float *input, float *output,
                            const float *residual, size_t first_tile, size_t end_tile,
                            size_t first_panel, size_t end_panel) {
     const OctF32Job *job = split->job;
     const OctF32Window *window = &job->window;
-    size_t k = oct_f32_window_taps(window) * window->channels;
-    size_t panel_floats = oct_f32_gemm_panel_floats(job->gemm, k);
     const float *packed = job->packed + group * job->group_floats;
     const float *rows[MAX_TAPS * OCT_F32_MAX_ROWS];
     size_t offsets[OCT_F32_MAX_ROWS];
     OctF32WindowTile window_tile;
-    OctF32Tile tile = {
-        .rows = rows, .offsets = offsets, .minimum = job->minimum, .maximum = job->maximum};
+    OctF32Tile whole = {.rows = rows,
+                        .output = output,
+                        .residual = residual,
+                        .offsets = offsets,
+                        .minimum = job->minimum,
+                        .maximum = job->maximum};
     for (size_t i = first_tile; i < end_tile; i++) {
         size_t first = i * split->mr;
-        tile.row_count = smaller(split->mr, split->pixels - first);
-        oct_f32_window_tile(window, first, tile.row_count, true, &window_tile, offsets);
-        tile.taps = window_tile.taps;
-        tile.depth = window->channels * (window_tile.joined ? (size_t)window->axis[2].taps : 1);
-        bool fits = tile.taps <= MAX_TAPS;
+        whole.row_count = smaller(split->mr, split->pixels - first);
+        oct_f32_window_tile(window, first, whole.row_count, true, &window_tile, offsets);
+        whole.taps = window_tile.taps;
+        whole.depth = window->channels * (window_tile.joined ? (size_t)window->axis[2].taps : 1);
+        bool fits = whole.taps <= MAX_TAPS;
         if (fits) {
-            oct_f32_window_rows(window, &window_tile, input, job->zero, split->mr, 0, tile.taps,
+            oct_f32_window_rows(window, &window_tile, input, job->zero, split->mr, 0, whole.taps,
                                 rows);
         }
+        /* unfinished chains must not overwrite a residual that is still to be read */
+        if (fits && split->copy && whole.row_count >= L1_WAYS &&
+            (!residual || whole.taps * whole.depth <= COPY_DEPTH)) {
+            run_copied(split, &whole, packed, first_panel, end_panel);
+            continue;
+        }
+        OctF32Tile tile = whole;
         for (size_t panel = first_panel; panel < end_panel; panel++) {
-            tile.bias = packed + panel * panel_floats;
-            tile.weights = tile.bias + split->nr;
-            tile.output = output + panel * split->nr;
-            tile.residual = residual ? residual + panel * split->nr : NULL;
-            tile.column_count = smaller(split->nr, job->columns - panel * split->nr);
+            set_panel(split, &whole, packed, panel, &tile);
             if (fits) {
                 job->gemm->kernel(&tile);
             } else {
