@@ -1,6 +1,9 @@
 #include "base/cpu.h"
 #include "base/diag.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <cpuinfo.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,9 +14,9 @@ static const struct {
     OctetCpu cpu;
     const char *name;
 } cpu_names[] = {
-    {OCTET_CPU_PORTABLE, "portable"},         {OCTET_CPU_AVX2, "avx2"},
-    {OCTET_CPU_AVX2_VNNI, "avx2-vnni"},       {OCTET_CPU_AVX512_VNNI, "avx512-vnni"},
-    {OCTET_CPU_NEON, "neon"},                 {OCTET_CPU_NEON_DOT, "neon-dot"},
+    {OCTET_CPU_PORTABLE, "portable"},   {OCTET_CPU_AVX2, "avx2"},
+    {OCTET_CPU_AVX2_VNNI, "avx2-vnni"}, {OCTET_CPU_AVX512_VNNI, "avx512-vnni"},
+    {OCTET_CPU_NEON, "neon"},           {OCTET_CPU_NEON_DOT, "neon-dot"},
 };
 enum { CPU_COUNT = sizeof cpu_names / sizeof cpu_names[0] };
 
@@ -42,9 +45,23 @@ bool octet_cpu_parse(const char *name, OctetCpu *cpu) {
     return false;
 }
 
+/* AVX2 with VNNI is the one level that does not follow from a higher one: there are CPUs with
+ * AVX-512 VNNI that lack its VEX form. */
+static bool has_avx_vnni(void) {
+#if defined(__x86_64__)
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
+#else
+    return false;
+#endif
+}
+
 bool oct_cpu_has(OctetCpu current, OctetCpu level) {
     if (level == OCTET_CPU_PORTABLE) {
         return true;
+    }
+    if (level == OCTET_CPU_AVX2_VNNI && !has_avx_vnni()) {
+        return false;
     }
     return (current >= OCTET_CPU_NEON) == (level >= OCTET_CPU_NEON) && level <= current;
 }
@@ -57,11 +74,9 @@ static OctetCpu detect(void) {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
         return OCTET_CPU_AVX512_VNNI;
     }
-#if defined(__GNUC__) && !defined(__clang__)
-    if (avx2 && __builtin_cpu_supports("avxvnni")) {
+    if (avx2 && has_avx_vnni()) {
         return OCTET_CPU_AVX2_VNNI;
     }
-#endif
     return avx2 ? OCTET_CPU_AVX2 : OCTET_CPU_PORTABLE;
 #elif defined(__aarch64__)
     return cpuinfo_has_arm_neon_dot() ? OCTET_CPU_NEON_DOT : OCTET_CPU_NEON;

@@ -12,12 +12,16 @@
 static const OctQ8ConvBundle *const conv_bundles[] = {
 #if defined(__x86_64__)
     &oct_q8_conv_avx512vnni,
+    &oct_q8_conv_avxvnni,
+    &oct_q8_conv_avx2,
 #endif
     &oct_q8_conv_c,
 };
 static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {
 #if defined(__x86_64__)
     &oct_q8_depthwise_avx512vnni,
+    &oct_q8_depthwise_avxvnni,
+    &oct_q8_depthwise_avx2,
 #endif
     &oct_q8_depthwise_c,
 };

@@ -78,11 +78,12 @@ OCT_INLINE void tile(const Panel *panel, size_t pixel, size_t rows, size_t vecto
             });
         });
     }
-    oct_q8_finish_tile_avx512(args->epilogue, acc, (const float *)(panel->data + 64 * vectors),
-                              rows, vectors, panel->count, args->output,
-                              pixel * args->output_stride + panel->channel, args->output_stride,
-                              args->residual + pixel * args->residual_stride + panel->channel,
-                              args->residual_stride);
+    oct_q8_finish_tile_avx512(
+        args->epilogue, acc, (const float *)(panel->data + 64 * vectors), rows, vectors,
+        panel->count, args->output, pixel * args->output_stride + panel->channel,
+        args->output_stride,
+        args->residual ? args->residual + pixel * args->residual_stride + panel->channel : NULL,
+        args->residual_stride);
 }
 
 /* A function of its own a tile: inlined into one, gcc would mix up their registers. */

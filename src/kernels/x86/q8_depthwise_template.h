@@ -27,7 +27,7 @@ OCT_INLINE void SUFFIX(interleave)(V a, V b, V c, V d, V *x) {
     x[3] = HIGH16(ab_high, cd_high);
 }
 
-OCT_INLINE void SUFFIX(dot)(V *acc, const V *x, const uint8_t *weights) {
+OCT_INLINE void SUFFIX(accumulate)(V *acc, const V *x, const uint8_t *weights) {
     OCT_EACH_VECTOR(v, 4, acc[v] = DOT(acc[v], x[v], LOADW(weights + WIDTH * v)););
 }
 
@@ -63,9 +63,9 @@ OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uin
             SUFFIX(column)(args, first + args->dilation_w, channel, count, middle);
         }
         SUFFIX(column)(args, first + 2 * args->dilation_w, channel, count, right);
-        SUFFIX(dot)(acc, left, weights);
-        SUFFIX(dot)(acc, middle, weights + 4 * WIDTH);
-        SUFFIX(dot)(acc, right, weights + 8 * WIDTH);
+        SUFFIX(accumulate)(acc, left, weights);
+        SUFFIX(accumulate)(acc, middle, weights + 4 * WIDTH);
+        SUFFIX(accumulate)(acc, right, weights + 8 * WIDTH);
         FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,
                channel);
         OCT_EACH_VECTOR(v, 4, {
@@ -96,7 +96,7 @@ static void SUFFIX(any_kernel)(const OctQ8DepthwiseArgs *args, const uint8_t *bl
             V x[4];
             OCT_EACH_VECTOR(i, 4, x[i] = LOAD(first[offsets[t + i]] + channel, count););
             SUFFIX(interleave)(x[0], x[1], x[2], x[3], x);
-            SUFFIX(dot)(acc, x, weights);
+            SUFFIX(accumulate)(acc, x, weights);
             weights += 4 * WIDTH;
         }
         FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,

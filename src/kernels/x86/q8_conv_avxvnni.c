@@ -1,0 +1,47 @@
+/* Int8 convolution with AVX2 and VNNI in its VEX form. */
+#include <immintrin.h>
+
+#include "kernels/x86/q8_epilogue_avx2.h"
+#include "kernels/x86/q8_x86.h"
+
+OCT_INLINE void multiply(const uint8_t *const *x, const uint8_t *weights, size_t k, size_t rows,
+                         size_t vectors, __m256i *acc) {
+    for (size_t i = 0; i < k; i += 4) {
+        __m256i w[2];
+        OCT_EACH_VECTOR(v, vectors, {
+            w[v] = _mm256_loadu_si256((const __m256i *)(const void *)(weights + 32 * v));
+        });
+        OCT_EACH_ROW(r, rows, {
+            int32_t four;
+            __builtin_memcpy(&four, x[r] + i, 4);
+            __m256i activations = _mm256_set1_epi32(four);
+            OCT_EACH_VECTOR(v, vectors, {
+                acc[r * vectors + v] =
+                    _mm256_dpbusd_avx_epi32(acc[r * vectors + v], activations, w[v]);
+            });
+        });
+        weights += 32 * vectors;
+    }
+}
+
+#include "kernels/x86/q8_conv_template_256.h"
+
+static const OctQ8Layout layout = {.nr = 16, .lanes = 2};
+
+static size_t conv_packed_bytes(size_t channels, size_t taps, size_t k) {
+    return oct_q8_packed_bytes(&layout, channels, taps, k);
+}
+
+static void conv_pack(const OctQ8PackSource *source, void *packed) {
+    oct_q8_pack(&layout, source, packed);
+}
+
+const OctQ8ConvBundle oct_q8_conv_avxvnni = {
+    .name = "q8_conv avx2-vnni",
+    .cpu = OCTET_CPU_AVX2_VNNI,
+    .nr = 16,
+    .pixel_block = 6,
+    .packed_bytes = conv_packed_bytes,
+    .pack = conv_pack,
+    .kernel = conv_kernel,
+};
