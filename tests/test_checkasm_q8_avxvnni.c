@@ -11,9 +11,14 @@
 #include "checkasm_q8_conv.h"
 
 #if defined(__x86_64__)
+#include <immintrin.h>
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512vl,avx512vnni"))),      \
+                             apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512vl,avx512vnni")
-#include <immintrin.h>
+#endif
 
 #define _mm256_dpbusd_avx_epi32 _mm256_dpbusd_epi32
 #define _mm_dpbusd_avx_epi32 _mm_dpbusd_epi32
@@ -21,7 +26,11 @@
 #define oct_q8_depthwise_avxvnni evex_depthwise
 #include "kernels/x86/q8_conv_avxvnni.c"
 #include "kernels/x86/q8_depthwise_avxvnni.c"
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 
 static void test_bundles(void **state) {
     (void)state;

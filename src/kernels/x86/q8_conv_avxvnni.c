@@ -7,7 +7,7 @@
 OCT_INLINE void multiply(const uint8_t *const *x, const uint8_t *weights, size_t k, size_t rows,
                          size_t vectors, __m256i *acc) {
     for (size_t i = 0; i < k; i += 4) {
-        __m256i w[2];
+        __m256i w[4];
         OCT_EACH_VECTOR(v, vectors, {
             w[v] = _mm256_loadu_si256((const __m256i *)(const void *)(weights + 32 * v));
         });
