@@ -127,6 +127,27 @@ static void test_crop(void **state) {
     }
 }
 
+/* Cutting on the way gives the same as cutting afterwards. */
+static void test_resize_and_crop(void **state) {
+    (void)state;
+    static const int32_t cases[][3] = {{10, 8, 5}, {30, 8, 5},  {23, 9, 6}, {11, 17, 8},
+                                       {40, 6, 9}, {5, 30, 12}, {9, 9, 9},  {23, 17, 4}};
+    for (size_t i = 0; i < 8; i++) {
+        OctImage once, twice;
+        const int32_t *c = cases[i];
+        assert_int_equal(decode_file("rgb.png", &once), OCTET_OK);
+        assert_int_equal(decode_file("rgb.png", &twice), OCTET_OK);
+        assert_int_equal(oct_image_resize_and_crop(&once, c[0], c[1], c[2], NULL), OCTET_OK);
+        assert_int_equal(oct_image_resize(&twice, c[0], c[1], NULL), OCTET_OK);
+        assert_int_equal(oct_image_center_crop(&twice, c[2], c[2], NULL), OCTET_OK);
+        assert_int_equal(once.width, c[2]);
+        assert_int_equal(once.height, c[2]);
+        assert_memory_equal(once.pixels, twice.pixels, (size_t)(c[2] * c[2] * 3));
+        oct_image_free(&once);
+        oct_image_free(&twice);
+    }
+}
+
 static void test_limits(void **state) {
     (void)state;
     OctImage image;
@@ -170,9 +191,10 @@ static void test_hostile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode),     cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_short_side), cmocka_unit_test(test_crop),
-        cmocka_unit_test(test_limits),     cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_decode),          cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_short_side),      cmocka_unit_test(test_crop),
+        cmocka_unit_test(test_resize_and_crop), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

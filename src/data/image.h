@@ -35,6 +35,9 @@ OctetStatus oct_image_set_channels(OctImage *image, int32_t channels, OctetDiagn
  * columns, each pass rounded to 8 bits. The same bytes as Pillow's. In place. */
 OctetStatus oct_image_resize(OctImage *image, int32_t width, int32_t height,
                              OctetDiagnostic *diagnostic);
+/* The same as resizing and oct_image_center_crop, without computing what is cut off. */
+OctetStatus oct_image_resize_and_crop(OctImage *image, int32_t width, int32_t height, int32_t crop,
+                                      OctetDiagnostic *diagnostic);
 /* Crops the middle, as torchvision's CenterCrop: offsets rounded half to even, an image that is
  * too small padded with zeros first. In place. */
 OctetStatus oct_image_center_crop(OctImage *image, int32_t width, int32_t height,

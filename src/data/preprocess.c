@@ -56,26 +56,25 @@ static OctetStatus find_layout(const OctetDataInput *input, Layout *layout,
 
 static OctetStatus fit_size(const OctetPreprocess *preprocess, const Layout *layout,
                             OctImage *image, OctetDiagnostic *diagnostic) {
-    bool free_size = false;
-    if (preprocess->resize_short > 0) {
-        int32_t width, height;
-        if (!oct_image_short_side_size(image->width, image->height, preprocess->resize_short,
-                                       &width, &height)) {
-            return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
-                            "%d x %d pixels are too narrow to be resized to a short side of %d",
-                            image->width, image->height, preprocess->resize_short);
-        }
-        OCT_TRY(oct_image_resize(image, width, height, diagnostic));
-    } else if (preprocess->resize_width > 0) {
-        OCT_TRY(oct_image_resize(image, preprocess->resize_width, preprocess->resize_height,
-                                 diagnostic));
-    } else {
-        free_size = true;
+    bool resizes = preprocess->resize_short > 0 || preprocess->resize_width > 0;
+    int32_t width = preprocess->resize_width, height = preprocess->resize_height;
+    if (preprocess->resize_short > 0 &&
+        !oct_image_short_side_size(image->width, image->height, preprocess->resize_short, &width,
+                                   &height)) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                        "%d x %d pixels are too narrow to be resized to a short side of %d",
+                        image->width, image->height, preprocess->resize_short);
+    }
+    if (!resizes) {
+        width = image->width;
+        height = image->height;
     }
     if (preprocess->crop > 0) {
-        OCT_TRY(oct_image_center_crop(image, preprocess->crop, preprocess->crop, diagnostic));
+        OCT_TRY(oct_image_resize_and_crop(image, width, height, preprocess->crop, diagnostic));
+    } else {
+        OCT_TRY(oct_image_resize(image, width, height, diagnostic));
     }
-    if (free_size && layout->width > 0 && layout->height > 0) {
+    if (!resizes && layout->width > 0 && layout->height > 0) {
         OCT_TRY(oct_image_resize(image, layout->width, layout->height, diagnostic));
     }
     return OCTET_OK;

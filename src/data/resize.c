@@ -29,18 +29,19 @@ static double triangle(double x) {
     return distance < 1.0 ? 1.0 - distance : 0.0;
 }
 
-static OctetStatus filter_create(int32_t from, int32_t to, Filter *filter,
-                                 OctetDiagnostic *diagnostic) {
+/* Of the `to` output pixels, those in [start, start + length). */
+static OctetStatus filter_create(int32_t from, int32_t to, int32_t start, int32_t length,
+                                 Filter *filter, OctetDiagnostic *diagnostic) {
     double scale = (double)from / to;
     double stretch = scale < 1.0 ? 1.0 : scale;
     double support = stretch;
     int32_t taps = (int32_t)ceil(support) * 2 + 1;
     double *exact = oct_calloc((size_t)taps, sizeof(double));
     filter->taps = taps;
-    filter->first = oct_calloc((size_t)to, sizeof(int32_t));
-    filter->count = oct_calloc((size_t)to, sizeof(int32_t));
+    filter->first = oct_calloc((size_t)length, sizeof(int32_t));
+    filter->count = oct_calloc((size_t)length, sizeof(int32_t));
     size_t weights;
-    filter->weights = oct_mul_size((size_t)to, (size_t)taps, &weights)
+    filter->weights = oct_mul_size((size_t)length, (size_t)taps, &weights)
                           ? oct_calloc(weights, sizeof(int32_t))
                           : NULL;
     if (!exact || !filter->first || !filter->count || !filter->weights) {
@@ -48,8 +49,8 @@ static OctetStatus filter_create(int32_t from, int32_t to, Filter *filter,
         filter_free(filter);
         return oct_fail_memory(diagnostic);
     }
-    for (int32_t i = 0; i < to; i++) {
-        double center = (i + 0.5) * scale;
+    for (int32_t i = 0; i < length; i++) {
+        double center = (start + i + 0.5) * scale;
         double inverse = 1.0 / stretch;
         double sum = 0.0;
         int32_t first = (int32_t)(center - support + 0.5);
@@ -144,13 +145,22 @@ static OctetStatus resample_columns(const OctImage *from, OctImage *to, const Fi
     return OCTET_OK;
 }
 
-static OctetStatus resize_axis(OctImage *image, int32_t width, int32_t height, bool columns,
-                               OctetDiagnostic *diagnostic) {
+/* Half of `odd` pixels as Python's round(odd / 2): a half goes to the even neighbor. */
+static int32_t half_to_even(int32_t length) {
+    int32_t half = length / 2;
+    return length % 2 != 0 && half % 2 != 0 ? half + 1 : half;
+}
+
+/* Resamples one axis to `length` pixels and makes only [first, first + count) of them. */
+static OctetStatus resize_axis(OctImage *image, bool columns, int32_t length, int32_t first,
+                               int32_t count, OctetDiagnostic *diagnostic) {
     OctImage made;
     Filter filter;
+    int32_t width = columns ? image->width : count;
+    int32_t height = columns ? count : image->height;
     OCT_TRY(oct_image_create(width, height, image->channels, &made, diagnostic));
-    OctetStatus status = columns ? filter_create(image->height, height, &filter, diagnostic)
-                                 : filter_create(image->width, width, &filter, diagnostic);
+    OctetStatus status = filter_create(columns ? image->height : image->width, length, first, count,
+                                       &filter, diagnostic);
     if (status != OCTET_OK) {
         oct_image_free(&made);
         return status;
@@ -175,18 +185,32 @@ static OctetStatus resize_axis(OctImage *image, int32_t width, int32_t height, b
 OctetStatus oct_image_resize(OctImage *image, int32_t width, int32_t height,
                              OctetDiagnostic *diagnostic) {
     if (width != image->width) {
-        OCT_TRY(resize_axis(image, width, image->height, false, diagnostic));
+        OCT_TRY(resize_axis(image, false, width, 0, width, diagnostic));
     }
     if (height != image->height) {
-        OCT_TRY(resize_axis(image, width, height, true, diagnostic));
+        OCT_TRY(resize_axis(image, true, height, 0, height, diagnostic));
     }
     return OCTET_OK;
 }
 
-/* Half of `odd` pixels as Python's round(odd / 2): a half goes to the even neighbor. */
-static int32_t half_to_even(int32_t length) {
-    int32_t half = length / 2;
-    return length % 2 != 0 && half % 2 != 0 ? half + 1 : half;
+OctetStatus oct_image_resize_and_crop(OctImage *image, int32_t width, int32_t height, int32_t crop,
+                                      OctetDiagnostic *diagnostic) {
+    /* an axis that is resampled is cropped on the way: what is cut off is not computed */
+    if (width != image->width && width > crop) {
+        int32_t left = half_to_even(width - crop);
+        OCT_TRY(resize_axis(image, false, width, left, crop, diagnostic));
+        width = crop;
+    }
+    if (height != image->height && height > crop) {
+        int32_t top = half_to_even(height - crop);
+        if (width != image->width) {
+            OCT_TRY(resize_axis(image, false, width, 0, width, diagnostic));
+        }
+        OCT_TRY(resize_axis(image, true, height, top, crop, diagnostic));
+        height = crop;
+    }
+    OCT_TRY(oct_image_resize(image, width, height, diagnostic));
+    return oct_image_center_crop(image, crop, crop, diagnostic);
 }
 
 OctetStatus oct_image_center_crop(OctImage *image, int32_t width, int32_t height,
