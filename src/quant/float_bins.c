@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum { SHIFT = 15, SIGN_PAGE = 256, PAGE_BITS = 8, BINS = OCT_FLOAT_BIN_PAGES << PAGE_BITS };
-static const uint32_t exponent_mask = 0x7f800000;
+/* The exponent of infinities and NaN: its page is never made. */
+enum { NOT_FINITE = 255, CHUNK = 1024 };
 
 void oct_float_bins_clear(OctFloatBins *bins) {
     for (int32_t i = 0; i < OCT_FLOAT_BIN_PAGES; i++) {
@@ -23,21 +24,27 @@ static int64_t *page_of(OctFloatBins *bins, uint32_t page) {
 }
 
 bool oct_float_bins_add(OctFloatBins *bins, const float *values, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        float value = values[i] + 0.0F; /* -0 becomes 0 */
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        if ((bits & exponent_mask) == exponent_mask) {
-            continue;
+    uint32_t index[CHUNK];
+    for (int64_t first = 0; first < count; first += CHUNK) {
+        int64_t length = count - first < CHUNK ? count - first : CHUNK;
+        for (int64_t i = 0; i < length; i++) {
+            float value = values[first + i] + 0.0F; /* -0 becomes 0 */
+            memcpy(&index[i], &value, sizeof value);
+            index[i] >>= SHIFT;
         }
-        int64_t *page = bins->pages[bits >> (SHIFT + PAGE_BITS)];
-        if (!page) {
-            page = page_of(bins, bits >> (SHIFT + PAGE_BITS));
+        for (int64_t i = 0; i < length; i++) {
+            int64_t *page = bins->pages[index[i] >> PAGE_BITS];
             if (!page) {
-                return false;
+                if (((index[i] >> PAGE_BITS) & NOT_FINITE) == NOT_FINITE) {
+                    continue;
+                }
+                page = page_of(bins, index[i] >> PAGE_BITS);
+                if (!page) {
+                    return false;
+                }
             }
+            page[index[i] & (OCT_FLOAT_BIN_PAGE - 1)]++;
         }
-        page[(bits >> SHIFT) & (OCT_FLOAT_BIN_PAGE - 1)]++;
     }
     return true;
 }

@@ -3,8 +3,24 @@
 #include "quant/observer_state.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { LANES = 16, CHUNK = 4096, SHORT_RUN = 32 };
+enum { LANES = 4, CHAINS = 4, STEP = LANES * CHAINS, CHUNK = 4096, SHORT_RUN = 32 };
+
+/* Four floats at once, which every 64-bit target has; C has no minimum that compilers would dare to
+ * vectorize by themselves. */
+typedef float Floats __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t Mask __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+static inline Floats pick(Mask mask, Floats a, Floats b) {
+    return (Floats)(((Mask)a & mask) | ((Mask)b & ~mask));
+}
+
+static inline Floats load(const float *values) {
+    Floats loaded;
+    memcpy(&loaded, values, sizeof loaded);
+    return loaded;
+}
 
 /* One value after the other, for runs that hold something that is not finite. */
 static void scan_slowly(const float *values, int64_t count, float *minimum, float *maximum,
@@ -22,38 +38,40 @@ static void scan_slowly(const float *values, int64_t count, float *minimum, floa
     }
 }
 
-/* The range of one chunk; false if a value is not finite (0 * x is then not 0). */
+/* The range of one chunk; false if a value may be infinite or NaN, which shows in the sum. */
 static bool scan_chunk(const float *values, int64_t count, float *minimum, float *maximum) {
-    float low[LANES], high[LANES], zero[LANES];
-    for (int k = 0; k < LANES; k++) {
-        low[k] = *minimum;
-        high[k] = *maximum;
-        zero[k] = 0.0F;
+    Floats low[CHAINS], high[CHAINS], sum = {0};
+    float least = *minimum, greatest = *maximum, rest = 0;
+    for (int k = 0; k < CHAINS; k++) {
+        low[k] = (Floats){least, least, least, least};
+        high[k] = (Floats){greatest, greatest, greatest, greatest};
     }
     int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            float value = values[i + k];
-            low[k] = value < low[k] ? value : low[k];
-            high[k] = value > high[k] ? value : high[k];
-            zero[k] += value * 0.0F;
+    for (; i + STEP <= count; i += STEP) {
+        for (int k = 0; k < CHAINS; k++) {
+            Floats value = load(values + i + k * LANES);
+            low[k] = pick(value < low[k], value, low[k]);
+            high[k] = pick(value > high[k], value, high[k]);
+            sum += value;
         }
     }
     for (; i < count; i++) {
-        low[0] = values[i] < low[0] ? values[i] : low[0];
-        high[0] = values[i] > high[0] ? values[i] : high[0];
-        zero[0] += values[i] * 0.0F;
+        least = values[i] < least ? values[i] : least;
+        greatest = values[i] > greatest ? values[i] : greatest;
+        rest += values[i];
     }
-    for (int k = 1; k < LANES; k++) {
-        low[0] = low[k] < low[0] ? low[k] : low[0];
-        high[0] = high[k] > high[0] ? high[k] : high[0];
-        zero[0] += zero[k];
+    for (int k = 0; k < CHAINS; k++) {
+        for (int v = 0; v < LANES; v++) {
+            least = low[k][v] < least ? low[k][v] : least;
+            greatest = high[k][v] > greatest ? high[k][v] : greatest;
+        }
     }
-    if (zero[0] != 0.0F) {
+    if (!isfinite(sum[0]) || !isfinite(sum[1]) || !isfinite(sum[2]) || !isfinite(sum[3]) ||
+        !isfinite(rest)) {
         return false;
     }
-    *minimum = low[0];
-    *maximum = high[0];
+    *minimum = least;
+    *maximum = greatest;
     return true;
 }
 
@@ -67,22 +85,19 @@ static void scan_run(const float *values, int64_t count, float *minimum, float *
     }
 }
 
-/* One row of `width` values into `width` ranges; false if a value is not finite. */
-static bool row_is_finite(const float *restrict row, int64_t width) {
-    float zero[LANES] = {0};
+/* False if a value may be infinite or NaN. */
+static bool row_is_finite(const float *row, int64_t width) {
+    Floats sum = {0};
+    float rest = 0;
     int64_t i = 0;
     for (; i + LANES <= width; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            zero[k] += row[i + k] * 0.0F;
-        }
+        sum += load(row + i);
     }
     for (; i < width; i++) {
-        zero[0] += row[i] * 0.0F;
+        rest += row[i];
     }
-    for (int k = 1; k < LANES; k++) {
-        zero[0] += zero[k];
-    }
-    return zero[0] == 0.0F;
+    return isfinite(sum[0]) && isfinite(sum[1]) && isfinite(sum[2]) && isfinite(sum[3]) &&
+           isfinite(rest);
 }
 
 static void scan_row(const float *restrict row, int64_t width, float *restrict low,

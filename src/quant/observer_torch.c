@@ -8,20 +8,26 @@
 #include <math.h>
 #include <string.h>
 
-/* torch.histc: an empty range becomes one of width 2. */
-static void add_batch(float *histogram, int32_t bins, const float *data, int64_t count,
-                      float minimum, float maximum) {
+/* torch.histc, all values being inside the range; an empty one becomes one of width 2. */
+static OctetStatus count_batch(float *histogram, int32_t bins, const float *data, int64_t count,
+                               float minimum, float maximum, OctetDiagnostic *diagnostic) {
     if (minimum == maximum) {
         minimum -= 1.0F;
         maximum += 1.0F;
     }
-    for (int64_t i = 0; i < count; i++) {
-        if (data[i] >= minimum && data[i] <= maximum) {
-            int32_t bin =
-                minimum < maximum ? oct_histogram_bin(data[i], minimum, maximum, bins) : bins / 2;
-            histogram[bin] += 1.0F;
-        }
+    int64_t *counts = oct_calloc((size_t)bins, sizeof *counts);
+    if (!counts) {
+        return oct_fail_memory(diagnostic);
     }
+    OctScan scan = {0};
+    OctChannelView view = {.data = data, .outer = 1, .channels = 1, .inner = count};
+    OctetStatus status =
+        oct_histogram_add(&view, &minimum, &maximum, bins, counts, &scan, diagnostic);
+    for (int32_t b = 0; b < bins; b++) {
+        histogram[b] = (float)counts[b];
+    }
+    oct_free(counts);
+    return status;
 }
 
 /* The grid that old and new bins share (_adjust_min_max). */
@@ -74,14 +80,14 @@ static OctetStatus grow(OctetObserver *observer, float minimum, float maximum, c
     }
     float *combined = oct_calloc((size_t)bins, sizeof *combined);
     double *integral = oct_calloc((size_t)bins, sizeof *integral);
-    if (!combined || !integral) {
-        oct_free(combined);
-        oct_free(integral);
-        return oct_fail_memory(diagnostic);
-    }
     float *old = observer->torch_histogram;
     const int32_t upsample_rate = observer->options.upsample_rate;
-    add_batch(combined, bins, data, count, minimum, grid.maximum);
+    OctetStatus status = combined && integral ? count_batch(combined, bins, data, count, minimum,
+                                                            grid.maximum, diagnostic)
+                                              : oct_fail_memory(diagnostic);
+    if (status != OCTET_OK) {
+        goto done;
+    }
     if (minimum == observer->minimum[0] && grid.maximum == observer->maximum[0]) {
         for (int32_t b = 0; b < bins; b++) {
             combined[b] += old[b];
@@ -97,9 +103,10 @@ static OctetStatus grow(OctetObserver *observer, float minimum, float maximum, c
     memcpy(old, combined, (size_t)bins * sizeof *old);
     observer->minimum[0] = minimum;
     observer->maximum[0] = grid.maximum;
+done:
     oct_free(combined);
     oct_free(integral);
-    return OCTET_OK;
+    return status;
 }
 
 OctetStatus oct_torch_histogram_observe(OctetObserver *observer, const float *data, int64_t count,
@@ -107,8 +114,8 @@ OctetStatus oct_torch_histogram_observe(OctetObserver *observer, const float *da
     const int32_t bins = observer->options.bins;
     /* like torch, starts over as long as the range is empty */
     if (observer->minimum[0] >= observer->maximum[0]) {
-        memset(observer->torch_histogram, 0, (size_t)bins * sizeof *observer->torch_histogram);
-        add_batch(observer->torch_histogram, bins, data, count, minimum, maximum);
+        OCT_TRY(count_batch(observer->torch_histogram, bins, data, count, minimum, maximum,
+                            diagnostic));
         observer->minimum[0] = minimum;
         observer->maximum[0] = maximum;
         return OCTET_OK;
