@@ -73,6 +73,13 @@ struct OctetSession {
     OctPackStore *packs;
     const OctGraph *base; /* what plans are made from: simplified, shared or own_base */
     OctGraph *own_base;
+    /* Nodes for whose grids Octet has no int8 kernel, found when they were prepared; they compute
+     * in float from then on. */
+    struct OctFloatNode {
+        char *name;
+        char *reason;
+    } * float_nodes;
+    int32_t float_node_count, float_node_capacity;
     OctPlan *plans[OCT_PLANS];
     int32_t plan_count;
     uint8_t *arena; /* activations, then workspace; the largest that a plan has needed so far */

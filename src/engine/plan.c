@@ -196,34 +196,58 @@ static OctetStatus copy_inputs(OctPlan *plan, const OctetShape *shapes, const bo
     return OCTET_OK;
 }
 
+static OctetStatus leave_in_float(const OctetSession *session, OctGraph *graph,
+                                  OctetDiagnostic *diagnostic) {
+    for (int32_t i = 0; i < session->float_node_count; i++) {
+        OctNode *node = oct_graph_find_node(graph, session->float_nodes[i].name);
+        if (!node) {
+            continue;
+        }
+        node->keep_float = true;
+        node->float_reason = oct_arena_strdup(graph->arena, session->float_nodes[i].reason);
+        if (!node->float_reason) {
+            return oct_fail_memory(diagnostic);
+        }
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus attempt(OctetSession *session, const OctetShape *input_shapes,
+                           const bool *input_integers, OctPlan *plan, bool *again,
+                           OctetDiagnostic *diagnostic) {
+    OCT_TRY(
+        copy_inputs(plan, input_shapes, input_integers, session->base->input_count, diagnostic));
+    OCT_TRY(oct_graph_clone(session->base, &plan->graph, diagnostic));
+    OCT_TRY(leave_in_float(session, plan->graph, diagnostic));
+    OCT_TRY(settle_shapes(session, plan, diagnostic));
+    OCT_TRY(optimize(session, plan, diagnostic));
+    return oct_plan_compile(session, plan, again, diagnostic);
+}
+
 OctetStatus oct_plan_create(OctetSession *session, const OctetShape *input_shapes,
                             const bool *input_integers, OctPlan **plan,
                             OctetDiagnostic *diagnostic) {
+    bool again;
     *plan = NULL;
-    OctPlan *made = oct_calloc(1, sizeof *made);
-    if (!made) {
-        return oct_fail_memory(diagnostic);
-    }
-    OctetStatus status =
-        copy_inputs(made, input_shapes, input_integers, session->base->input_count, diagnostic);
-    if (status == OCTET_OK) {
-        status = oct_graph_clone(session->base, &made->graph, diagnostic);
-    }
-    if (status == OCTET_OK) {
-        status = settle_shapes(session, made, diagnostic);
-    }
-    if (status == OCTET_OK) {
-        status = optimize(session, made, diagnostic);
-    }
-    if (status == OCTET_OK) {
-        status = oct_plan_compile(session, made, diagnostic);
-    }
-    if (status != OCTET_OK) {
+    do {
+        again = false;
+        OctPlan *made = oct_calloc(1, sizeof *made);
+        if (!made) {
+            return oct_fail_memory(diagnostic);
+        }
+        OctetStatus status =
+            attempt(session, input_shapes, input_integers, made, &again, diagnostic);
+        if (status == OCTET_OK) {
+            *plan = made;
+            return OCTET_OK;
+        }
         oct_plan_free(made);
-        return status;
-    }
-    *plan = made;
-    return OCTET_OK;
+        if (!again) {
+            return status;
+        }
+        /* every round leaves at least one node more in float, so that this ends */
+    } while (session->float_node_count <= session->base->node_count);
+    return oct_fail(diagnostic, OCTET_ERROR_INTERNAL, "planning does not come to an end");
 }
 
 void oct_plan_free(OctPlan *plan) {

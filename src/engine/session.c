@@ -43,6 +43,11 @@ void octet_session_free(OctetSession *session) {
     for (int32_t i = 0; i < session->plan_count; i++) {
         oct_plan_free(session->plans[i]);
     }
+    for (int32_t i = 0; i < session->float_node_count; i++) {
+        oct_free(session->float_nodes[i].name);
+        oct_free(session->float_nodes[i].reason);
+    }
+    oct_free(session->float_nodes);
     oct_aligned_free(session->arena);
     oct_graph_free(session->own_base);
     oct_pack_store_release(session->packs);
