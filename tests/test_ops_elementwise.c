@@ -607,6 +607,31 @@ static void bytes_with_a_constant_number_are_looked_up(void **state) {
     op_end(&h);
 }
 
+/* Operands in float beside bytes: computed on real numbers, rounded once. */
+static void bytes_with_a_float_operand(void **state) {
+    (void)state;
+    const uint8_t data[] = {0, 50, 100, 150, 200, 250};
+    const float constants[] = {1, -2, 0.5f};
+    const char *const names[] = {"Add", "Div", "PRelu", "Pow"};
+    for (int k = 0; k < 4; k++) {
+        OpHarness h;
+        op_begin(&h, "", names[k], 14, 1);
+        op_input_q(&h, OCTET_U8, SHAPE(2, 3), data, 0.02f, 100);
+        op_constant(&h, OCTET_F32, SHAPE(3), constants);
+        op_quantize(&h, h.node->outputs[0], OCTET_U8, 0.05f, 128);
+        op_run_ok(&h);
+        const uint8_t *got = h.outputs[0].data;
+        for (int i = 0; i < 6; i++) {
+            double x = (data[i] - 100) * (double)0.02f;
+            double c = (double)constants[i % 3];
+            double y = k == 0 ? x + c : k == 1 ? x / c : k == 2 ? (x < 0 ? x * c : x) : pow(x, c);
+            double q = isnan(y) ? 128 : fmin(fmax(rint(y / 0.05) + 128, 0), 255);
+            assert_true(fabs(got[i] - q) <= 1);
+        }
+        op_end(&h);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions_match_libm),
@@ -623,6 +648,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_added_and_multiplied),
         cmocka_unit_test(bytes_with_a_repeated_left_operand),
         cmocka_unit_test(bytes_with_a_constant_number_are_looked_up),
+        cmocka_unit_test(bytes_with_a_float_operand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
-/* Binary functions on u8: Add, Sub and Mul by the formulas of QLinearAdd and QLinearMul, and any
- * function one of whose operands is a constant number through a table. */
+/* Binary functions on u8: Add, Sub and Mul of two tensors by the formulas of QLinearAdd and
+ * QLinearMul; a constant number makes the function a table of the other operand; what remains is
+ * computed on real numbers, block by block, and rounded. */
 #include "kernels/f32_vector.h"
 #include "kernels/q8_vector.h"
+#include "kernels/vmath.h"
 #include "ops/binary.h"
 #include "ops/table_u8.h"
 
@@ -50,12 +52,20 @@ typedef struct Partial {
     bool constant_first;
     float constant;
     const OctF32VectorBundle *vector;
+    const OctVmathBundle *math;
 } Partial;
 
 static void apply_partial(const void *context, const float *input, float *output, size_t count) {
     const Partial *partial = context;
     if (partial->op == OCT_BINARY_PRELU) {
         partial->vector->leaky_relu(input, output, count, partial->constant);
+    } else if (partial->op == OCT_BINARY_POW) { /* a table at a time */
+        float constant[256];
+        for (size_t i = 0; i < count; i++) {
+            constant[i] = partial->constant;
+        }
+        partial->math->pow(partial->constant_first ? constant : input,
+                           partial->constant_first ? input : constant, output, count);
     } else if (partial->constant_first) {
         partial->vector->scalar_vector[partial->op](&partial->constant, input, output, count);
     } else {
@@ -83,14 +93,18 @@ static int32_t constant_operand(const OctNode *node, float *number) {
 
 bool oct_binary_has_u8(const OctNode *node) {
     OctBinary op = oct_binary_of(node);
-    float number;
-    if (!is_u8(node->outputs[0]) || node->input_count != 2) {
+    if (!is_u8(node->outputs[0]) || node->input_count != 2 ||
+        (op > OCT_BINARY_MAX && op != OCT_BINARY_PRELU && op != OCT_BINARY_POW)) {
         return false;
     }
-    bool table =
-        (op <= OCT_BINARY_MAX || op == OCT_BINARY_PRELU) && constant_operand(node, &number) >= 0;
-    bool pair = op == OCT_BINARY_ADD || op == OCT_BINARY_SUB || op == OCT_BINARY_MUL;
-    return table || (pair && is_u8(node->inputs[0]) && is_u8(node->inputs[1]));
+    for (int32_t k = 0; k < 2; k++) {
+        const OctValue *input = node->inputs[k];
+        bool real = input->dtype == OCTET_F32 && !oct_value_quantized(input);
+        if (!real && !is_u8(input)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- two tensors ---- */
@@ -184,40 +198,147 @@ static OctetStatus prepare_pair(const OctPrepare *prepare, OctPreparedOp *prepar
     return OCTET_OK;
 }
 
+/* ---- on real numbers ---- */
+
+enum { BLOCK = 256 };
+
+typedef struct RealOperand {
+    bool quantized;
+    float scale;
+    uint8_t zero_point;
+} RealOperand;
+
+typedef struct RealBinary {
+    OctBinary op;
+    RealOperand operands[2];
+    RealOperand output;
+    OctActivation activation;
+    const OctF32VectorBundle *vector;
+    const OctVmathBundle *math;
+    const OctQ8VectorOps *q8;
+    OctBroadcast plan;
+} RealBinary;
+
+typedef struct RealJob {
+    const RealBinary *binary;
+    const void *data[2];
+    uint8_t *output;
+} RealJob;
+
+static const float *real_block(const RealJob *job, const OctBroadcastRow *row, int32_t k,
+                               int64_t begin, int64_t count, float *buffer) {
+    const RealOperand *operand = &job->binary->operands[k];
+    if (!operand->quantized) {
+        return oct_broadcast_floats(job->data[k], row, k, begin, count, buffer);
+    }
+    const uint8_t *from = (const uint8_t *)job->data[k] + row->offsets[k];
+    bool repeats = row->steps[k] == 0;
+    job->binary->q8->dequantize(repeats ? from : from + begin, operand->scale, operand->zero_point,
+                                buffer, repeats ? 1 : (size_t)count);
+    for (int64_t i = 1; repeats && i < count; i++) {
+        buffer[i] = buffer[0];
+    }
+    return buffer;
+}
+
+static void real_row(const void *context, const OctBroadcastRow *row) {
+    const RealJob *job = context;
+    const RealBinary *binary = job->binary;
+    float buffers[2][BLOCK];
+    float result[BLOCK];
+    for (int64_t begin = 0; begin < row->count; begin += BLOCK) {
+        int64_t count = row->count - begin < BLOCK ? row->count - begin : BLOCK;
+        const float *a = real_block(job, row, 0, begin, count, buffers[0]);
+        const float *b = real_block(job, row, 1, begin, count, buffers[1]);
+        if (binary->op == OCT_BINARY_POW) {
+            binary->math->pow(a, b, result, (size_t)count);
+        } else if (binary->op == OCT_BINARY_PRELU) {
+            for (int64_t i = 0; i < count; i++) {
+                result[i] = a[i] < 0 ? a[i] * b[i] : a[i];
+            }
+        } else {
+            binary->vector->vector_vector[binary->op](a, b, result, (size_t)count);
+        }
+        oct_activation_f32(&binary->activation, result, count);
+        binary->q8->quantize(result, binary->output.scale, binary->output.zero_point,
+                             job->output + row->output_offset + begin, (size_t)count);
+    }
+}
+
+static OctetStatus run_real(void *state, const OctRun *run) {
+    const RealBinary *binary = state;
+    RealJob job = {binary, {run->inputs[0].data, run->inputs[1].data}, run->outputs[0].data};
+    oct_broadcast_run(&binary->plan, real_row, &job, run->pool);
+    return OCTET_OK;
+}
+
+static RealOperand real_operand(const OctValue *value) {
+    RealOperand operand = {.quantized = oct_value_quantized(value)};
+    if (operand.quantized) {
+        operand.scale = oct_value_scale(value);
+        operand.zero_point = (uint8_t)oct_value_zero_point(value);
+    }
+    return operand;
+}
+
+static OctetStatus prepare_real(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    const OctNode *node = prepare->node;
+    RealBinary *binary = oct_prepare_state(prepare, prepared, sizeof *binary);
+    if (!binary) {
+        return OCTET_ERROR_OUT_OF_MEMORY;
+    }
+    const OctetShape *shapes[] = {&node->inputs[0]->shape, &node->inputs[1]->shape};
+    binary->op = oct_binary_of(node);
+    binary->operands[0] = real_operand(node->inputs[0]);
+    binary->operands[1] = real_operand(node->inputs[1]);
+    binary->output = real_operand(node->outputs[0]);
+    binary->activation = node->activation;
+    binary->vector = oct_f32_vector_select(prepare->cpu);
+    binary->math = oct_vmath_select(prepare->cpu);
+    binary->q8 = oct_q8_vector_ops(prepare->cpu);
+    oct_broadcast_plan(&binary->plan, &node->outputs[0]->shape, 2, shapes);
+    prepared->run = run_real;
+    prepared->kernel = "q8_real_binary";
+    prepared->cpu = binary->q8->cpu;
+    return OCTET_OK;
+}
+
 /* ---- a constant and a tensor ---- */
 
 static OctetStatus prepare_number(const OctPrepare *prepare, int32_t constant, float number,
                                   OctPreparedOp *prepared) {
-    const OctNode *node = prepare->node;
-    Partial partial = {oct_binary_of(node), constant == 0, number,
-                       oct_f32_vector_select(prepare->cpu)};
+    Partial partial = {oct_binary_of(prepare->node), constant == 0, number,
+                       oct_f32_vector_select(prepare->cpu), oct_vmath_select(prepare->cpu)};
     return oct_table_prepare(prepare, 1 - constant, apply_partial, &partial, prepared);
 }
 
-OctetStatus oct_binary_prepare_u8(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    const OctNode *node = prepare->node;
-    float number;
-    int32_t constant = constant_operand(node, &number);
-    bool on_grids =
-        is_u8(node->inputs[0]) && is_u8(node->inputs[1]) && oct_binary_of(node) <= OCT_BINARY_MUL;
-    if (constant >= 0 && !on_grids) {
-        return prepare_number(prepare, constant, number, prepared);
-    }
-    OCT_TRY(prepare_pair(prepare, prepared));
-    if (constant < 0) {
-        return OCTET_OK;
-    }
-    /* the other operand runs through all its values: what the kernel gives for each is the table */
+/* The other operand runs through all its values: what the kernel gives for each is the table. */
+static OctetStatus tabulate(const OctPrepare *prepare, int32_t constant, OctPreparedOp *prepared) {
     uint8_t all[256];
     uint8_t table[256];
     for (int i = 0; i < 256; i++) {
         all[i] = (uint8_t)i;
     }
-    const uint8_t *stored = oct_value_tensor(node->inputs[constant])->data;
+    const uint8_t *stored = oct_value_tensor(prepare->node->inputs[constant])->data;
     const BytesJob job = {prepared->state, constant == 1 ? all : stored,
                           constant == 1 ? stored : all, table};
     const OctBroadcastRow row = {.count = 256, .steps = {constant == 1, constant == 0}};
     bytes_row(&job, &row);
     prepared->destroy(prepared->state);
+    prepared->state = NULL;
     return oct_table_prepare_bytes(prepare, 1 - constant, table, prepared);
+}
+
+OctetStatus oct_binary_prepare_u8(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    const OctNode *node = prepare->node;
+    float number;
+    OctBinary op = oct_binary_of(node);
+    int32_t constant = constant_operand(node, &number);
+    bool pair = is_u8(node->inputs[0]) && is_u8(node->inputs[1]) && op <= OCT_BINARY_MUL;
+    if (pair) {
+        OCT_TRY(prepare_pair(prepare, prepared));
+        return constant >= 0 ? tabulate(prepare, constant, prepared) : OCTET_OK;
+    }
+    return constant >= 0 ? prepare_number(prepare, constant, number, prepared)
+                         : prepare_real(prepare, prepared);
 }

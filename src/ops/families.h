@@ -6,16 +6,21 @@
     X(binary)                                                                                      \
     X(cast)                                                                                        \
     X(concat)                                                                                      \
+    X(cumsum)                                                                                      \
     X(expand)                                                                                      \
     X(gather)                                                                                      \
     X(identity)                                                                                    \
+    X(order)                                                                                       \
     X(pad)                                                                                         \
     X(query)                                                                                       \
+    X(reduce)                                                                                      \
     X(reshape)                                                                                     \
     X(scatter)                                                                                     \
+    X(select)                                                                                      \
     X(slice)                                                                                       \
     X(transpose)                                                                                   \
-    X(unary)
+    X(unary)                                                                                       \
+    X(where)
 
 #define OCT_OP_FAMILIES_NETWORK(X)
 
