@@ -49,8 +49,8 @@ class FixedHistogramObserver(tq.HistogramObserver):
         return combined if combined else (x.min().item(), x.max().item())
 
 
-def datasets():
-    rng = np.random.default_rng(20)
+def datasets(seed):
+    rng = np.random.default_rng(seed)
 
     def normal(scale=1.0, shift=0.0):
         channel = np.linspace(0.3, 2.0, SHAPE[1])[None, :, None, None]
@@ -170,9 +170,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default=os.path.join(
         os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden"))
-    folder = parser.parse_args().folder
+    parser.add_argument("--seed", type=int, default=20)
+    arguments = parser.parse_args()
+    folder = arguments.folder
     os.makedirs(folder, exist_ok=True)
-    data = datasets()
+    data = datasets(arguments.seed)
     with open(os.path.join(folder, "observers.bin"), "wb") as file:
         for batches in data.values():
             for batch in batches:

@@ -204,9 +204,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default=os.path.join(
         os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden"))
-    folder = parser.parse_args().folder
+    parser.add_argument("--seed", type=int, default=21)
+    parser.add_argument("--layers", type=int, default=400, help="layers in requantize.bin")
+    arguments = parser.parse_args()
+    folder = arguments.folder
     os.makedirs(folder, exist_ok=True)
-    rng = np.random.default_rng(21)
+    rng = np.random.default_rng(arguments.seed)
 
     def write(name, lines):
         with open(os.path.join(folder, name), "w") as file:
@@ -216,7 +219,7 @@ def main():
     write("quantize.txt", quantize_cases(rng))
     write("print.txt", print_cases(rng))
     with open(os.path.join(folder, "requantize.bin"), "wb") as file:
-        for case in range(400):
+        for case in range(arguments.layers):
             file.write(layer(rng, ("qnnpack", "onednn")[case // 2 % 2], case))
     count = 1000000
     write("tflite.txt", ["two-roundings %d %016x" % (count, tflite_hash(two_roundings, count)),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
 #include "octet/observer.h"
 
 #include <inttypes.h>
@@ -42,7 +43,7 @@ static void quiet(OctetLogLevel level, const char *message, void *user) {
 static void load(Golden *golden) {
     char line[MAX_LINE], *save = NULL;
     int dims[4];
-    golden->lines = fopen(OCTET_SOURCE_DIR "/tests/golden/observers.txt", "r");
+    golden->lines = open_golden("observers.txt");
     assert_non_null(golden->lines);
     assert_non_null(fgets(line, sizeof line, golden->lines));
     assert_non_null(fgets(line, sizeof line, golden->lines));
@@ -61,7 +62,7 @@ static void load(Golden *golden) {
     }
     size_t count = (size_t)golden->set_count * golden->batches * golden->batch_size;
     golden->data = malloc(count * sizeof(float));
-    FILE *file = fopen(OCTET_SOURCE_DIR "/tests/golden/observers.bin", "rb");
+    FILE *file = open_golden("observers.bin");
     assert_non_null(file);
     assert_int_equal(fread(golden->data, sizeof(float), count, file), count);
     fclose(file);

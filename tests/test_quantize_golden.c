@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
 #include "octet/quant.h"
 
 #include <stdio.h>
@@ -62,14 +63,6 @@ static int32_t element(const OctetTensor *tensor, int index) {
     default:
         return ((const int32_t *)tensor->data)[index];
     }
-}
-
-static FILE *open_golden(const char *name) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/tests/golden/%s", OCTET_SOURCE_DIR, name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    return file;
 }
 
 /* Fields of a line, cut in place. */

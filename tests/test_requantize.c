@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
 #include "quant/requantize.h"
 
 #include <float.h>
@@ -28,7 +29,7 @@ static void bytes_equal_qnnpack_and_onednn(void **state) {
     static float scales[MAX_CHANNELS], bias[MAX_CHANNELS];
     static int32_t accumulators[MAX_CHANNELS * MAX_ROWS];
     static uint8_t expected[MAX_CHANNELS * MAX_ROWS], found[MAX_CHANNELS * MAX_ROWS];
-    FILE *file = fopen(OCTET_SOURCE_DIR "/tests/golden/requantize.bin", "rb");
+    FILE *file = open_golden("requantize.bin");
     Layer layer;
     int64_t bytes[2] = {0}, different[2] = {0};
     assert_non_null(file);
@@ -109,7 +110,7 @@ static uint64_t hash_products(int32_t (*multiply)(int32_t, OctetFixedPoint), int
 
 static void fixed_point_products_equal_python_integers(void **state) {
     (void)state;
-    FILE *file = fopen(OCTET_SOURCE_DIR "/tests/golden/tflite.txt", "r");
+    FILE *file = open_golden("tflite.txt");
     char line[128], name[32];
     int count, cases = 0;
     uint64_t expected;

@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+"""Compares Octet with PyTorch live: make parity.
+
+1. The committed golden vectors are what the scripts still write.
+2. Vectors from a new seed (printed; --seed repeats it) pass the same tests.
+3. The octet command gives for observers and for models of one convolution what PyTorch gives.
+
+Needs python3-torch and python3-onnx (Debian 12: PyTorch 1.13) and a build with tests.
+"""
+import argparse
+import filecmp
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import warnings
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+TESTS = ["test_observers_golden", "test_quantize_golden", "test_requantize"]
+SCRIPTS = ["golden_observers.py", "golden_requantize.py"]
+failures = []
+
+
+def report(name, good, detail=""):
+    print("%-4s %s%s" % ("ok" if good else "FAIL", name, ": " + detail if detail else ""))
+    if not good:
+        failures.append(name)
+
+
+def generate(folder, *options):
+    for script in SCRIPTS:
+        extra = [o for o in options if script == SCRIPTS[1] or not o.startswith("--layers")]
+        subprocess.run([sys.executable, os.path.join(HERE, script), folder, *extra], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def committed_vectors():
+    with tempfile.TemporaryDirectory() as folder:
+        generate(folder)
+        for name in sorted(os.listdir(folder)):
+            same = filecmp.cmp(os.path.join(folder, name),
+                               os.path.join(ROOT, "tests", "golden", name), shallow=False)
+            report("committed " + name, same)
+
+
+def fresh_vectors(build, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        generate(folder, "--seed=%d" % seed, "--layers=4000")
+        for test in TESTS:
+            path = os.path.join(build, test)
+            if not os.path.exists(path):
+                report(test, False, "not built")
+                continue
+            result = subprocess.run([path], env=dict(os.environ, OCTET_GOLDEN=folder),
+                                    capture_output=True, text=True)
+            lines = [l for l in result.stdout.splitlines() if "differ" in l]
+            report(test, result.returncode == 0, "; ".join(lines))
+
+
+def observe_command(octet, seed, folder):
+    """octet observe against torch, on files that stand for batches."""
+    import numpy as np
+    import torch
+    import torch.ao.quantization as tq
+    rng = np.random.default_rng(seed)
+    files, batches = [], []
+    for i in range(3):
+        batch = (rng.standard_normal((4, 5, 6)) * (1 + i)).astype(np.float32)
+        files.append(os.path.join(folder, "%d.npy" % i))
+        np.save(files[-1], batch)
+        batches.append(torch.from_numpy(batch))
+    cases = [("minmax", tq.MinMaxObserver, ["per_tensor_affine", "per_tensor_symmetric"]),
+             ("moving-average", tq.MovingAverageMinMaxObserver,
+              ["per_tensor_affine", "per_tensor_symmetric"]),
+             ("per-channel-minmax", tq.PerChannelMinMaxObserver,
+              ["per_channel_affine", "per_channel_symmetric"]),
+             ("moving-average-per-channel", tq.MovingAveragePerChannelMinMaxObserver,
+              ["per_channel_affine", "per_channel_symmetric"])]
+    for name, kind, schemes in cases:
+        for scheme in schemes:
+            for dtype in ("quint8", "qint8"):
+                arguments = {"dtype": getattr(torch, dtype), "qscheme": getattr(torch, scheme)}
+                command = [octet, "observe", "--observer", name, "--dtype", dtype, "--qscheme",
+                           scheme, "--json"]
+                if "channel" in name:
+                    arguments["ch_axis"] = 1
+                    command += ["--axis", "1"]
+                observer = kind(**arguments)
+                for batch in batches:
+                    observer(batch)
+                scale, zero_point = observer.calculate_qparams()
+                result = subprocess.run(command + files, capture_output=True, text=True)
+                label = "octet observe %s %s %s" % (name, dtype, scheme)
+                if result.returncode != 0:
+                    report(label, False, result.stderr.strip())
+                    continue
+                found = json.loads(result.stdout)
+                same = np.array_equal(np.float32(np.atleast_1d(found["scale"])), scale.numpy()) \
+                    and np.array_equal(np.atleast_1d(found["zero_point"]), zero_point.numpy())
+                report(label, same)
+
+
+def convolution(octet, seed, folder, number):
+    """A model of one convolution: quantized by octet with the qnnpack qconfig and minmax
+    activations, run with --requantize qnnpack, against torch's qnnpack."""
+    import numpy as np
+    import onnx
+    import torch
+    import torch.ao.quantization as tq
+    from onnx import TensorProto, helper, numpy_helper
+    torch.backends.quantized.engine = "qnnpack"
+    rng = np.random.default_rng(seed + number)
+    groups = int(rng.choice([1, 1, 2]))
+    inputs, outputs = groups * int(rng.integers(1, 5)), groups * int(rng.integers(1, 5))
+    kernel, stride, pad = int(rng.integers(1, 4)), int(rng.integers(1, 3)), int(rng.integers(0, 2))
+    weight = rng.standard_normal((outputs, inputs // groups, kernel, kernel)).astype(np.float32)
+    bias = rng.standard_normal(outputs).astype(np.float32)
+    data = rng.standard_normal((8, inputs, 9, 8)).astype(np.float32)
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], group=groups, strides=[stride] * 2,
+                            pads=[pad] * 4)
+    graph = helper.make_graph(
+        [node], "one", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", inputs, 9, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs, None, None])],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    paths = {k: os.path.join(folder, "%d.%s" % (number, k)) for k in ("onnx", "q.onnx", "npy", "y.npy")}
+    onnx.save(model, paths["onnx"])
+    np.save(paths["npy"], data)
+    run = [[octet, "quantize", paths["onnx"], "--calib", paths["npy"], "--qconfig", "qnnpack",
+            "--observer", "minmax", "--output", paths["q.onnx"]],
+           [octet, "run", paths["q.onnx"], "--requantize", "qnnpack", "--int-repr", "--input",
+            paths["npy"], "--output", paths["y.npy"]]]
+    label = "qnnpack convolution %d" % number
+    for command in run:
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode != 0:
+            report(label, False, result.stderr.strip())
+            return
+    layer = torch.nn.Conv2d(inputs, outputs, kernel, stride, pad, groups=groups)
+    layer.weight.data, layer.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)
+    wrapped = tq.QuantWrapper(layer).eval()
+    wrapped.qconfig = tq.QConfig(activation=tq.MinMaxObserver, weight=tq.default_weight_observer)
+    tq.prepare(wrapped, inplace=True)
+    with torch.no_grad():
+        for sample in data:
+            wrapped(torch.from_numpy(sample[None]))
+        tq.convert(wrapped, inplace=True)
+        expected = wrapped.module(wrapped.quant(torch.from_numpy(data))).int_repr().numpy()
+    found = np.load(paths["y.npy"])
+    different = int((found.reshape(-1).astype(int) != expected.reshape(-1).astype(int)).sum()) \
+        if found.size == expected.size else -1
+    report(label, different == 0, "%d of %d bytes differ" % (different, expected.size))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("octet", help="the command, in the build folder that has the tests")
+    parser.add_argument("--seed", type=int, default=random.randrange(2 ** 31))
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    print("seed %d" % arguments.seed)
+    committed_vectors()
+    fresh_vectors(os.path.dirname(os.path.abspath(arguments.octet)), arguments.seed)
+    if os.path.exists(arguments.octet):
+        with tempfile.TemporaryDirectory() as folder:
+            octet = os.path.abspath(arguments.octet)
+            observe_command(octet, arguments.seed, folder)
+            for number in range(12):
+                convolution(octet, arguments.seed, folder, number)
+    else:
+        print("skipped: the comparisons of the command, %s is not built" % arguments.octet)
+    print("%d failed" % len(failures))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
