@@ -152,8 +152,9 @@ static inline OctetStatus op_infer(OpHarness *h) {
     return status == OCTET_OK ? oct_graph_infer(h->graph, &h->diagnostic) : status;
 }
 
-static inline OctetStatus op_run(OpHarness *h) {
-    OctetStatus status = op_infer(h);
+/* Prepares and runs a node that is resolved and inferred. */
+static inline OctetStatus op_run_resolved(OpHarness *h) {
+    OctetStatus status = OCTET_OK;
     for (int32_t k = 0; k < h->node->output_count && status == OCTET_OK; k++) {
         OctValue *value = h->node->outputs[k];
         assert_int_not_equal(value->dtype, OCTET_DTYPE_NONE);
@@ -188,6 +189,11 @@ static inline OctetStatus op_run(OpHarness *h) {
         oct_aligned_free(run.workspace);
     }
     return status;
+}
+
+static inline OctetStatus op_run(OpHarness *h) {
+    OctetStatus status = op_infer(h);
+    return status == OCTET_OK ? op_run_resolved(h) : status;
 }
 
 static inline void op_run_ok(OpHarness *h) {

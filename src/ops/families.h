@@ -22,7 +22,16 @@
     X(unary)                                                                                       \
     X(where)
 
-#define OCT_OP_FAMILIES_NETWORK(X)
+#define OCT_OP_FAMILIES_NETWORK(X)                                                                 \
+    X(conv)                                                                                        \
+    X(gemm)                                                                                        \
+    X(matmul_integer)                                                                              \
+    X(pool)                                                                                        \
+    X(softmax)                                                                                     \
+    X(normalization)                                                                               \
+    X(channel_norm)                                                                                \
+    X(resize)                                                                                      \
+    X(quantize)
 
 /* The engine's own operators. */
 #define OCT_OP_FAMILIES_ENGINE(X) X(control) X(grids)

@@ -1,0 +1,37 @@
+/* Conv, ConvTranspose and their relatives: what the shape rules and the float and integer
+ * implementations share. */
+#ifndef OCT_OPS_CONV_H
+#define OCT_OPS_CONV_H
+
+#include "ops/layout.h"
+#include "ops/ops.h"
+
+/* Sizes of a convolution whose shapes are all known. */
+typedef struct OctConvGeometry {
+    OctWindow window; /* pads explicit */
+    OctImageShape input, output;
+    int64_t groups;
+    bool transposed, channels_last;
+} OctConvGeometry;
+
+/* Output shape (in the node's layout) from the shapes of X and W, as far as it can be known; fills
+ * `geometry` if not NULL and all is known (then *complete is true). */
+OctetStatus oct_conv_shape(const OctNode *node, bool transposed, const OctetShape *x,
+                           const OctetShape *w, OctetShape *y, OctConvGeometry *geometry,
+                           bool *complete, OctetDiagnostic *diagnostic);
+/* The geometry of a node whose inputs 0 and 1 are X and W with concrete shapes. */
+OctetStatus oct_conv_geometry(const OctNode *node, OctConvGeometry *geometry,
+                              OctetDiagnostic *diagnostic);
+/* Multiply-accumulates of one run; padding counts. */
+double oct_conv_macs(const OctConvGeometry *geometry);
+/* Taps of the kernel: the product of its sizes. */
+int64_t oct_conv_taps(const OctConvGeometry *geometry);
+
+OctetStatus oct_conv_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepared);
+/* For nodes with u8 input and constant quantized weights. */
+OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared);
+/* The same for what the kernels' driver has not: three axes, transposition, huge windows. */
+OctetStatus oct_conv_prepare_q8_gather(const OctPrepare *prepare, OctPreparedOp *prepared);
+OctetStatus oct_conv_integer_prepare(const OctPrepare *prepare, OctPreparedOp *prepared);
+
+#endif
