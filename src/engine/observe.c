@@ -13,7 +13,7 @@ static OctetStatus to_channels_first(const OctView *from, OctetTensor **tensor,
     int64_t channels = shape.dims[shape.rank - 1];
     int64_t area = 1;
     for (int32_t i = 1; i < shape.rank - 1; i++) {
-        area *= shape.dims[i];
+        area *= from->shape.dims[i];
         shape.dims[i + 1] = from->shape.dims[i];
     }
     shape.dims[1] = channels;
