@@ -26,10 +26,10 @@ typedef enum OctetChannels {
  * Arrays get the last step alone. Zero-initialized it is not usable: start from a preset. */
 typedef struct OctetPreprocess {
     int32_t resize_short;  /* > 0: the short side gets this length, the long one is scaled with it,
-                              rounded down, as torchvision's Resize does */
+                              rounded to nearest (torchvision rounds down) */
     int32_t resize_width;  /* > 0 (with resize_height): exactly this size */
     int32_t resize_height; /* neither: an image is scaled to the model's input size */
-    int32_t crop;          /* > 0: center crop to a square, as torchvision's CenterCrop */
+    int32_t crop;          /* > 0: center crop to a square, offsets rounded down */
     OctetChannels channels;
     float divide;       /* not 0 */
     int32_t mean_count; /* 1: the same for all channels; else one a channel */

@@ -38,11 +38,12 @@ OctetStatus oct_image_resize(OctImage *image, int32_t width, int32_t height,
 /* The same as resizing and oct_image_center_crop, without computing what is cut off. */
 OctetStatus oct_image_resize_and_crop(OctImage *image, int32_t width, int32_t height, int32_t crop,
                                       OctetDiagnostic *diagnostic);
-/* Crops the middle, as torchvision's CenterCrop: offsets rounded half to even, an image that is
- * too small padded with zeros first. In place. */
+/* Crops the middle: offsets rounded down, an image that is too small padded with zeros. In place.
+ */
 OctetStatus oct_image_center_crop(OctImage *image, int32_t width, int32_t height,
                                   OctetDiagnostic *diagnostic);
-/* The size that a short side of `short_side` pixels leads to. False if it is too large. */
+/* The size that a short side of `short_side` pixels leads to, the long one rounded to nearest (a
+ * half to even). False if it is too large. */
 bool oct_image_short_side_size(int32_t width, int32_t height, int32_t short_side,
                                int32_t *new_width, int32_t *new_height);
 

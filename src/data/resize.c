@@ -1,4 +1,4 @@
-/* Pillow's antialiased resampling (libImaging/Resample.c) and torchvision's rounding of sizes. */
+/* Pillow's antialiased resampling (libImaging/Resample.c), and what surrounds it. */
 #include "data/image.h"
 
 #include "base/diag.h"
@@ -145,12 +145,6 @@ static OctetStatus resample_columns(const OctImage *from, OctImage *to, const Fi
     return OCTET_OK;
 }
 
-/* Half of `odd` pixels as Python's round(odd / 2): a half goes to the even neighbor. */
-static int32_t half_to_even(int32_t length) {
-    int32_t half = length / 2;
-    return length % 2 != 0 && half % 2 != 0 ? half + 1 : half;
-}
-
 /* Resamples one axis to `length` pixels and makes only [first, first + count) of them. */
 static OctetStatus resize_axis(OctImage *image, bool columns, int32_t length, int32_t first,
                                int32_t count, OctetDiagnostic *diagnostic) {
@@ -197,12 +191,12 @@ OctetStatus oct_image_resize_and_crop(OctImage *image, int32_t width, int32_t he
                                       OctetDiagnostic *diagnostic) {
     /* an axis that is resampled is cropped on the way: what is cut off is not computed */
     if (width != image->width && width > crop) {
-        int32_t left = half_to_even(width - crop);
+        int32_t left = (width - crop) / 2;
         OCT_TRY(resize_axis(image, false, width, left, crop, diagnostic));
         width = crop;
     }
     if (height != image->height && height > crop) {
-        int32_t top = half_to_even(height - crop);
+        int32_t top = (height - crop) / 2;
         if (width != image->width) {
             OCT_TRY(resize_axis(image, false, width, 0, width, diagnostic));
         }
@@ -218,11 +212,9 @@ OctetStatus oct_image_center_crop(OctImage *image, int32_t width, int32_t height
     if (image->width == width && image->height == height) {
         return OCTET_OK;
     }
-    int32_t padded_width = image->width < width ? width : image->width;
-    int32_t padded_height = image->height < height ? height : image->height;
     /* where the window starts in the image; negative: in the padding */
-    int32_t left = half_to_even(padded_width - width) - (padded_width - image->width) / 2;
-    int32_t top = half_to_even(padded_height - height) - (padded_height - image->height) / 2;
+    int32_t left = (image->width - width) / 2;
+    int32_t top = (image->height - height) / 2;
     OctImage made;
     OCT_TRY(oct_image_create(width, height, image->channels, &made, diagnostic));
     int32_t to_x = left < 0 ? -left : 0;
@@ -247,7 +239,7 @@ bool oct_image_short_side_size(int32_t width, int32_t height, int32_t short_side
                                int32_t *new_width, int32_t *new_height) {
     int32_t shorter = width <= height ? width : height;
     int32_t longer = width <= height ? height : width;
-    int64_t scaled = (int64_t)((double)((int64_t)short_side * longer) / shorter);
+    double scaled = nearbyint((double)((int64_t)short_side * longer) / shorter);
     if (scaled > OCTET_MAX_PIXELS) {
         return false;
     }
