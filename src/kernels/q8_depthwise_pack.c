@@ -28,7 +28,8 @@ static int8_t weight_of(const OctQ8DepthwiseSource *source, size_t channel, size
     return source->weights[channel * source->channel_stride + tap * source->tap_stride];
 }
 
-void oct_q8_depthwise_pack(size_t widest, const OctQ8DepthwiseSource *source, void *packed) {
+void oct_q8_depthwise_pack(size_t widest, int32_t activation_offset,
+                           const OctQ8DepthwiseSource *source, void *packed) {
     size_t groups = oct_q8_depthwise_groups(source->kernel_h, source->kernel_w);
     uint8_t *block = packed;
     for (size_t first = 0; first < source->channels;) {
@@ -47,7 +48,8 @@ void oct_q8_depthwise_pack(size_t widest, const OctQ8DepthwiseSource *source, vo
                 sum += w;
             }
             uint32_t given = exists && source->bias ? (uint32_t)source->bias[channel] : 0;
-            bias[p] = (int32_t)(given - (uint32_t)source->input_zero_point * (uint32_t)sum);
+            int32_t factor = activation_offset - source->input_zero_point;
+            bias[p] = (int32_t)(given + (uint32_t)factor * (uint32_t)sum);
             multiplier[p] = exists && source->multipliers ? source->multipliers[channel] : 0.0f;
         }
         block += oct_q8_depthwise_block_bytes(width, groups);

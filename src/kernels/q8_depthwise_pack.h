@@ -22,9 +22,11 @@ static inline size_t oct_q8_depthwise_block_bytes(size_t width, size_t groups) {
     return width * (8 + 4 * groups);
 }
 
-/* widest: 64, 32 or 16. 0 on overflow. */
+/* widest: 64, 32 or 16. activation_offset: what the kernel subtracts from every activation (128
+ * where it computes s8 x s8). 0 on overflow. */
 size_t oct_q8_depthwise_packed_bytes(size_t widest, size_t channels, size_t kernel_h,
                                      size_t kernel_w);
-void oct_q8_depthwise_pack(size_t widest, const OctQ8DepthwiseSource *source, void *packed);
+void oct_q8_depthwise_pack(size_t widest, int32_t activation_offset,
+                           const OctQ8DepthwiseSource *source, void *packed);
 
 #endif

@@ -4,6 +4,8 @@
 #include "kernels/q8_vector_c.h"
 #if defined(__x86_64__)
 #include "kernels/x86/q8_x86.h"
+#elif defined(__aarch64__)
+#include "kernels/arm/q8_arm.h"
 #endif
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -14,6 +16,9 @@ static const OctQ8ConvBundle *const conv_bundles[] = {
     &oct_q8_conv_avx512vnni,
     &oct_q8_conv_avxvnni,
     &oct_q8_conv_avx2,
+#elif defined(__aarch64__)
+    &oct_q8_conv_neondot,
+    &oct_q8_conv_neon,
 #endif
     &oct_q8_conv_c,
 };
@@ -22,12 +27,17 @@ static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {
     &oct_q8_depthwise_avx512vnni,
     &oct_q8_depthwise_avxvnni,
     &oct_q8_depthwise_avx2,
+#elif defined(__aarch64__)
+    &oct_q8_depthwise_neondot,
+    &oct_q8_depthwise_neon,
 #endif
     &oct_q8_depthwise_c,
 };
 static const OctQ8VectorOps *const vector_ops[] = {
 #if defined(__x86_64__)
     &oct_q8_vector_avx2,
+#elif defined(__aarch64__)
+    &oct_q8_vector_neon,
 #endif
     &oct_q8_vector_c,
 };

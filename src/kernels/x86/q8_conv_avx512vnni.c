@@ -4,8 +4,8 @@
 #include <immintrin.h>
 
 #include "kernels/q8_pack.h"
+#include "kernels/q8_unroll.h"
 #include "kernels/x86/q8_epilogue_avx512.h"
-#include "kernels/x86/q8_unroll.h"
 #include "kernels/x86/q8_x86.h"
 
 static const OctQ8Layout layout = {.nr = 64, .lanes = 4};

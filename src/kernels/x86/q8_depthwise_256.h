@@ -14,7 +14,7 @@ static size_t depthwise_packed_bytes(size_t channels, size_t kernel_h, size_t ke
 }
 
 static void depthwise_pack(const OctQ8DepthwiseSource *source, void *packed) {
-    oct_q8_depthwise_pack(32, source, packed);
+    oct_q8_depthwise_pack(32, 0, source, packed);
 }
 
 /* Accumulators (in the order of q8_pack.h) to 32-bit outputs. */
@@ -115,6 +115,8 @@ OCT_INLINE __m256i load_some(const uint8_t *bytes, size_t count) {
 #define MAKE_CONSTANTS make_constants
 #define SUFFIX(name) name##_256
 #define V __m256i
+#define W __m256i
+#define LOADB LOADW
 #define LANES 2
 #define ZERO _mm256_setzero_si256
 #define LOADW(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
@@ -125,9 +127,11 @@ OCT_INLINE __m256i load_some(const uint8_t *bytes, size_t count) {
 #define HIGH16 _mm256_unpackhi_epi16
 #define DOT dot_256
 #define FINISH finish_256
-#include "kernels/x86/q8_depthwise_template.h"
+#include "kernels/q8_depthwise_template.h"
 #undef SUFFIX
 #undef V
+#undef W
+#undef LOADB
 #undef LANES
 #undef ZERO
 #undef LOADW
@@ -141,6 +145,8 @@ OCT_INLINE __m256i load_some(const uint8_t *bytes, size_t count) {
 
 #define SUFFIX(name) name##_128
 #define V __m128i
+#define W __m128i
+#define LOADB LOADW
 #define LANES 1
 #define ZERO _mm_setzero_si128
 #define LOADW(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
@@ -151,7 +157,7 @@ OCT_INLINE __m256i load_some(const uint8_t *bytes, size_t count) {
 #define HIGH16 _mm_unpackhi_epi16
 #define DOT dot_128
 #define FINISH finish_128
-#include "kernels/x86/q8_depthwise_template.h"
+#include "kernels/q8_depthwise_template.h"
 
 static void depthwise_kernel(const OctQ8DepthwiseArgs *args) {
     size_t groups = oct_q8_depthwise_groups(args->kernel_h, args->kernel_w);

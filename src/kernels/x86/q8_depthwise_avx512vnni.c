@@ -11,7 +11,7 @@ static size_t packed_bytes(size_t channels, size_t kernel_h, size_t kernel_w) {
 }
 
 static void pack(const OctQ8DepthwiseSource *source, void *packed) {
-    oct_q8_depthwise_pack(64, source, packed);
+    oct_q8_depthwise_pack(64, 0, source, packed);
 }
 
 /* The driver admits no larger kernels. */
@@ -102,6 +102,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define ZERO _mm512_setzero_si512
 #define SUFFIX(name) name##_512
 #define V __m512i
+#define W __m512i
+#define LOADB LOADW
 #define LANES 4
 #define LOADW(p) _mm512_loadu_si512(p)
 #define LOAD(p, count)                                                                             \
@@ -115,10 +117,12 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define FINISH finish_512
 #define CONSTANTS Constants512
 #define MAKE_CONSTANTS make_constants_512
-#include "kernels/x86/q8_depthwise_template.h"
+#include "kernels/q8_depthwise_template.h"
 #undef ZERO
 #undef SUFFIX
 #undef V
+#undef W
+#undef LOADB
 #undef LANES
 #undef LOADW
 #undef LOAD
@@ -134,6 +138,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define ZERO _mm256_setzero_si256
 #define SUFFIX(name) name##_256
 #define V __m256i
+#define W __m256i
+#define LOADB LOADW
 #define LANES 2
 #define LOADW(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define LOAD(p, count)                                                                             \
@@ -147,10 +153,12 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define FINISH finish_256
 #define CONSTANTS Constants256
 #define MAKE_CONSTANTS make_constants_256
-#include "kernels/x86/q8_depthwise_template.h"
+#include "kernels/q8_depthwise_template.h"
 #undef ZERO
 #undef SUFFIX
 #undef V
+#undef W
+#undef LOADB
 #undef LANES
 #undef LOADW
 #undef LOAD
@@ -166,6 +174,8 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define ZERO _mm_setzero_si128
 #define SUFFIX(name) name##_128
 #define V __m128i
+#define W __m128i
+#define LOADB LOADW
 #define LANES 1
 #define LOADW(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
 #define LOAD(p, count)                                                                             \
@@ -178,7 +188,7 @@ DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
 #define FINISH finish_128
 #define CONSTANTS Constants128
 #define MAKE_CONSTANTS make_constants_128
-#include "kernels/x86/q8_depthwise_template.h"
+#include "kernels/q8_depthwise_template.h"
 
 static void kernel(const OctQ8DepthwiseArgs *args) {
     size_t groups = oct_q8_depthwise_groups(args->kernel_h, args->kernel_w);

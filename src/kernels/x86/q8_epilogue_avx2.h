@@ -5,11 +5,7 @@
 #include <immintrin.h>
 
 #include "kernels/q8_epilogue.h"
-#include "kernels/x86/q8_unroll.h"
-
-#ifndef OCT_INLINE
-#define OCT_INLINE static inline __attribute__((always_inline))
-#endif
+#include "kernels/q8_unroll.h"
 
 /* Tables and addition for `count` requantized bytes (at most 32) in channel order, and the store.
  * bytes[0, 32) is scratch. */

@@ -6,9 +6,7 @@
 #include <immintrin.h>
 
 #include "kernels/q8_epilogue.h"
-#include "kernels/x86/q8_unroll.h"
-
-#define OCT_INLINE static inline __attribute__((always_inline))
+#include "kernels/q8_unroll.h"
 
 /* 32-bit outputs of `rows` pixels, whose accumulators follow each other in memory. */
 void oct_q8_finish_words_avx512(const OctQ8Epilogue *epilogue, const int32_t *acc,

@@ -2,35 +2,33 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/q8_unroll.h"
 #include "kernels/q8_vector_c.h"
-#include "kernels/x86/q8_unroll.h"
 #include "kernels/x86/q8_x86.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE __m256i load(const void *bytes) {
+OCT_INLINE __m256i load(const void *bytes) {
     return _mm256_loadu_si256((const __m256i *)bytes);
 }
 
-INLINE void store(void *bytes, __m256i value) {
+OCT_INLINE void store(void *bytes, __m256i value) {
     _mm256_storeu_si256((__m256i *)bytes, value);
 }
 
 /* Eight bytes as integers and as floats. */
-INLINE __m256i widen(const uint8_t *bytes) {
+OCT_INLINE __m256i widen(const uint8_t *bytes) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)bytes));
 }
 
-INLINE __m256 widen_float(const uint8_t *bytes) {
+OCT_INLINE __m256 widen_float(const uint8_t *bytes) {
     return _mm256_cvtepi32_ps(widen(bytes));
 }
 
-INLINE __m256 clamp(__m256 value, __m256 low, __m256 high) {
+OCT_INLINE __m256 clamp(__m256 value, __m256 low, __m256 high) {
     return _mm256_min_ps(_mm256_max_ps(value, low), high);
 }
 
 /* Four vectors of integers inside [0, 255] to 32 bytes. */
-INLINE void store_narrow(uint8_t *y, const __m256i *q) {
+OCT_INLINE void store_narrow(uint8_t *y, const __m256i *q) {
     __m256i low = _mm256_packs_epi32(q[0], q[1]), high = _mm256_packs_epi32(q[2], q[3]);
     __m256i bytes = _mm256_packus_epi16(low, high);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -171,8 +169,8 @@ void oct_q8_lookup_avx2(const uint8_t *table, const uint8_t *x, uint8_t *y, size
     FOR_BLOCKS(count, x, y, LOOKUP_BLOCK);
 }
 
-INLINE __m256i quantize_eight(const float *x, __m256 scale, __m256 low, __m256 high,
-                              __m256i zero_point) {
+OCT_INLINE __m256i quantize_eight(const float *x, __m256 scale, __m256 low, __m256 high,
+                                  __m256i zero_point) {
     __m256 value = _mm256_div_ps(_mm256_loadu_ps(x), scale);
     value = _mm256_and_ps(value, _mm256_cmp_ps(value, value, _CMP_ORD_Q));
     return _mm256_add_epi32(_mm256_cvtps_epi32(clamp(value, low, high)), zero_point);
@@ -240,12 +238,12 @@ typedef struct Rows {
     size_t stride;
 } Rows;
 
-INLINE const uint8_t *row_of(const Rows *rows, size_t p) {
+OCT_INLINE const uint8_t *row_of(const Rows *rows, size_t p) {
     return rows->pointers ? rows->pointers[p] : rows->first + p * rows->stride;
 }
 
 /* Sixteen channels at a time in 16 bits, emptied into 32 bits after every 256 rows. */
-INLINE void sum_any(const Rows *rows, size_t count, int32_t *sums, size_t channels) {
+OCT_INLINE void sum_any(const Rows *rows, size_t count, int32_t *sums, size_t channels) {
     size_t c = 0;
     for (; c + 16 <= channels; c += 16) {
         __m256i low = load(sums + c), high = load(sums + c + 8);
@@ -330,7 +328,7 @@ static void flip(const uint8_t *x, uint8_t *y, size_t count) {
 }
 
 /* Byte `column` of each of 16 pixels of three channels: 48 bytes of output from three planes. */
-INLINE void interleave_three(const uint8_t *planes, size_t plane_stride, uint8_t *y) {
+OCT_INLINE void interleave_three(const uint8_t *planes, size_t plane_stride, uint8_t *y) {
     __m128i p[3];
     for (size_t c = 0; c < 3; c++) {
         p[c] = _mm_loadu_si128((const __m128i *)(const void *)(planes + c * plane_stride));

@@ -4,6 +4,11 @@
 #ifndef OCT_KERNELS_Q8_UNROLL_H
 #define OCT_KERNELS_Q8_UNROLL_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+#define OCT_INLINE static inline __attribute__((always_inline))
+
 #define OCT_ONE(name, value, limit, ...)                                                           \
     {                                                                                              \
         enum { name = value };                                                                     \

@@ -1,8 +1,8 @@
 /* Depthwise convolution for one width of vectors; included once a width, with these macros:
  *   SUFFIX(name)          the name of this width
- *   V, LANES              the vector type, its lanes of 128 bits
+ *   V, W, LANES           the vector types of bytes and of 32-bit sums, lanes of 128 bits
  *   LOAD(pixel, count)    16 * LANES bytes, of which only `count` may be read
- *   LOADW(pointer)        a whole vector
+ *   LOADW(pointer), LOADB(pointer)   a whole vector of weights, of sums
  *   ZERO(), LOW8, HIGH8, LOW16, HIGH16 (unpacks), DOT(acc, u8, s8)
  *   FINISH(args, constants, acc, multipliers, count, pixel, channel)   stores 16 * LANES channels
  *   CONSTANTS, MAKE_CONSTANTS(epilogue)   what FINISH wants to have in registers
@@ -27,7 +27,7 @@ OCT_INLINE void SUFFIX(interleave)(V a, V b, V c, V d, V *x) {
     x[3] = HIGH16(ab_high, cd_high);
 }
 
-OCT_INLINE void SUFFIX(accumulate)(V *acc, const V *x, const uint8_t *weights) {
+OCT_INLINE void SUFFIX(accumulate)(W *acc, const V *x, const uint8_t *weights) {
     OCT_EACH_VECTOR(v, 4, acc[v] = DOT(acc[v], x[v], LOADW(weights + WIDTH * v)););
 }
 
@@ -53,8 +53,8 @@ OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uin
         SUFFIX(column)(args, 1, channel, count, middle);
     }
     for (size_t p = 0; p < args->pixels; p++) {
-        V acc[4];
-        OCT_EACH_VECTOR(v, 4, acc[v] = LOADW(block + WIDTH * v););
+        W acc[4];
+        OCT_EACH_VECTOR(v, 4, acc[v] = LOADB(block + WIDTH * v););
         size_t first = p * args->stride_w;
         if (stride == 0) {
             SUFFIX(column)(args, first, channel, count, left);
@@ -89,8 +89,8 @@ static void SUFFIX(any_kernel)(const OctQ8DepthwiseArgs *args, const uint8_t *bl
     }
     for (size_t p = 0; p < args->pixels; p++) {
         const uint8_t *const *first = args->pointers + p * args->stride_w;
-        V acc[4];
-        OCT_EACH_VECTOR(v, 4, acc[v] = LOADW(block + WIDTH * v););
+        W acc[4];
+        OCT_EACH_VECTOR(v, 4, acc[v] = LOADB(block + WIDTH * v););
         const uint8_t *weights = block + 8 * WIDTH;
         for (size_t t = 0; t < padded_taps; t += 4) {
             V x[4];
