@@ -5,7 +5,8 @@
 
 enum { TILE_ROWS = 4, ACCUMULATORS = 4 };
 
-/* Lane `lane` of every row's vector holds four positions. */
+/* Lane `lane` of every row's vector holds four positions. The barrier keeps gcc from loading the
+ * weights of all lanes first, for which the registers do not suffice. */
 #define MULTIPLY_LANE(lane)                                                                        \
     do {                                                                                           \
         int8x16_t w[4];                                                                            \
@@ -14,6 +15,7 @@ enum { TILE_ROWS = 4, ACCUMULATORS = 4 };
             OCT_EACH_VECTOR(                                                                       \
                 v, 4, { acc[4 * r + v] = vdotq_laneq_s32(acc[4 * r + v], w[v], a[r], lane); });    \
         });                                                                                        \
+        __asm__ volatile("" ::: "memory");                                                         \
         weights += 64;                                                                             \
     } while (0)
 
