@@ -214,9 +214,7 @@ OctetStatus oct_f32_conv_create(const OctF32ConvSpec *spec, OctetCpu cpu, OctF32
     }
     OctetStatus status = make_phases(made, spec, diagnostic);
     if (status == OCTET_OK) {
-        size_t channels =
-            made->depthwise ? spec->input_channels : spec->input_channels / spec->groups;
-        size_t zeros = channels * spec->kernel[2] * sizeof(float);
+        size_t zeros = spec->input_channels / spec->groups * spec->kernel[2] * sizeof(float);
         made->zero = oct_aligned_alloc(zeros);
         if (made->zero) {
             memset(made->zero, 0, zeros);

@@ -90,6 +90,10 @@ void oct_f32_conv_run(const OctF32Conv *conv, const OctF32ConvShape *shape,
         size_t k = oct_f32_window_taps(&job.window) * job.window.channels;
         size_t panels = (job.columns + job.gemm->nr - 1) / job.gemm->nr;
         job.group_floats = panels * oct_f32_gemm_panel_floats(job.gemm, k);
-        oct_f32_job_run(&job, pool);
+        if (job.depthwise) {
+            oct_f32_depthwise_run(&job, pool);
+        } else {
+            oct_f32_job_run(&job, pool);
+        }
     }
 }

@@ -8,19 +8,17 @@
 
 /* The oracle: one channel after the other. */
 static void depthwise_portable(const OctF32DepthwiseTile *tile) {
-    enum { MR = 4, CR = 4 };
+    enum { CR = 4 };
     for (size_t row = 0; row < tile->row_count; row++) {
         for (size_t channel = 0; channel < tile->channels; channel++) {
-            const float *packed =
-                tile->weights + channel / CR * CR * (tile->taps + 1) + channel % CR;
+            const float *packed = tile->weights + channel / CR * tile->block_floats + channel % CR;
+            const float *input = tile->input + row * tile->input_step + channel;
             float sum = *packed;
             for (size_t tap = 0; tap < tile->taps; tap++) {
-                packed += CR;
-                const float *x = tile->tap_offsets ? tile->rows[row] + tile->tap_offsets[tap]
-                                                   : tile->rows[tap * MR + row];
-                sum = fmaf(x[channel], *packed, sum);
+                sum = fmaf(input[tile->tap_offsets[tap]], packed[(tile->tap_indices[tap] + 1) * CR],
+                           sum);
             }
-            size_t at = tile->offsets[row] + channel;
+            size_t at = row * tile->output_step + channel;
             if (tile->residual) {
                 sum += tile->residual[at];
             }

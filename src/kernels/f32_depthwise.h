@@ -1,4 +1,5 @@
-/* The f32 depthwise family: every channel has its own filter. Same numerics as f32_gemm.h. */
+/* The f32 depthwise family: every channel has its own filter. Same numerics as f32_gemm.h, but taps
+ * that lie in the padding are left out of the chain. */
 #ifndef OCT_KERNELS_F32_DEPTHWISE_H
 #define OCT_KERNELS_F32_DEPTHWISE_H
 
@@ -7,16 +8,18 @@
 /* Larger filters take the matrix kernels. */
 enum { OCT_F32_DEPTHWISE_MAX_TAPS = 96 };
 
-/* row_count pixels x `channels` channels. */
+/* row_count neighboring pixels of a line x `channels` channels. */
 typedef struct OctF32DepthwiseTile {
-    const float *const *rows; /* [taps][mr] pointers to `channels` floats */
-    /* NULL, or: rows has only mr pointers, and tap t is tap_offsets[t] elements from them */
-    const int64_t *tap_offsets;
-    size_t taps;
+    const float *input;         /* what offset 0 and the first pixel read */
+    size_t input_step;          /* elements from what a pixel reads to what the next one does */
+    size_t taps;                /* taps to take, in this order */
+    const int64_t *tap_offsets; /* elements, where each reads */
+    const size_t *tap_indices;  /* which of the filter's taps each is */
     const float *weights; /* packed: blocks of cr channels, each [cr] biases, [taps][cr] weights */
+    size_t block_floats;  /* between two blocks: cr * (1 + taps of the filter) */
     float *output;
     const float *residual; /* same geometry as output, or NULL */
-    const size_t *offsets; /* element offset of each pixel in output and residual */
+    size_t output_step;    /* elements between two pixels of the output */
     size_t row_count;      /* 1..mr */
     size_t channels;
     float minimum, maximum;
@@ -37,5 +40,9 @@ bool oct_f32_depthwise_packed_floats(const OctF32DepthwiseBundle *bundle, size_t
  * 1, columns are the channels. */
 void oct_f32_depthwise_pack(const OctF32DepthwiseBundle *bundle, const OctF32MatrixView *filters,
                             const float *bias, float *packed);
+
+struct OctF32Job;
+/* Runs a job (f32_driver.h) whose `depthwise` is set. */
+void oct_f32_depthwise_run(const struct OctF32Job *job, OctetThreadPool *pool);
 
 #endif

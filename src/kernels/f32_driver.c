@@ -50,7 +50,7 @@ static void plan_split(Split *split, size_t threads) {
     split->pixels = oct_f32_window_pixels(&job->window);
     split->tiles = divide_up(split->pixels, split->mr);
     size_t k = oct_f32_window_taps(&job->window) * job->window.channels;
-    split->panels = job->depthwise ? 1 : divide_up(job->columns, split->nr);
+    split->panels = divide_up(job->columns, split->nr);
     size_t fitting =
         oct_cpu_l2_bytes() / 4 * 3 / (oct_f32_gemm_panel_floats(job->gemm, k) * sizeof(float));
     split->panels_per_task = smaller(split->panels, fitting ? fitting : 1);
@@ -65,7 +65,7 @@ static void plan_split(Split *split, size_t threads) {
         size_t cut_panels = divide_up(split->panels_per_task, cuts);
         split->panels_per_task = smaller(split->panels_per_task, cut_panels);
     }
-    split->copy = !job->depthwise && rows_collide(split);
+    split->copy = rows_collide(split);
     split->tile_tasks = divide_up(split->tiles, split->tiles_per_task);
     split->panel_tasks = divide_up(split->panels, split->panels_per_task);
 }
@@ -193,35 +193,6 @@ static void run_gemm_tiles(const Split *split, size_t group, const float *input,
     }
 }
 
-static void run_depthwise_tiles(const Split *split, const float *input, float *output,
-                                const float *residual, size_t first_tile, size_t end_tile) {
-    const OctF32Job *job = split->job;
-    const float *rows[OCT_F32_DEPTHWISE_MAX_TAPS * OCT_F32_MAX_ROWS];
-    int64_t tap_offsets[OCT_F32_DEPTHWISE_MAX_TAPS];
-    size_t offsets[OCT_F32_MAX_ROWS];
-    OctF32WindowTile window_tile;
-    OctF32DepthwiseTile tile = {.rows = rows,
-                                .taps = oct_f32_window_taps(&job->window),
-                                .weights = job->packed,
-                                .output = output,
-                                .residual = residual,
-                                .offsets = offsets,
-                                .channels = job->columns,
-                                .minimum = job->minimum,
-                                .maximum = job->maximum};
-    oct_f32_window_tap_offsets(&job->window, tap_offsets);
-    for (size_t i = first_tile; i < end_tile; i++) {
-        size_t first = i * split->mr;
-        tile.row_count = smaller(split->mr, split->pixels - first);
-        oct_f32_window_tile(&job->window, first, tile.row_count, false, &window_tile, offsets);
-        tile.tap_offsets = window_tile.inside ? tap_offsets : NULL;
-        size_t pointers = window_tile.inside ? smaller(tile.taps, 1) : tile.taps;
-        oct_f32_window_rows(&job->window, &window_tile, input, job->zero, split->mr, 0, pointers,
-                            rows);
-        job->depthwise->kernel(&tile);
-    }
-}
-
 static void run_task(void *user, size_t index) {
     const Split *split = user;
     const OctF32Job *job = split->job;
@@ -236,10 +207,6 @@ static void run_task(void *user, size_t index) {
     const float *input = job->input + image * job->input_image + group * job->window.channels;
     size_t output_at = image * job->output_image + group * job->columns;
     const float *residual = job->residual ? job->residual + output_at : NULL;
-    if (job->depthwise) {
-        run_depthwise_tiles(split, input, job->output + output_at, residual, first_tile, end_tile);
-        return;
-    }
     size_t first_panel = panel_task * split->panels_per_task;
     size_t end_panel = smaller(first_panel + split->panels_per_task, split->panels);
     run_gemm_tiles(split, group, input, job->output + output_at, residual, first_tile, end_tile,

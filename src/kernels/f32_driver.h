@@ -9,7 +9,7 @@
 /* Every image of the batch, group after group, with one window. */
 typedef struct OctF32Job {
     const OctF32GemmBundle *gemm;
-    const OctF32DepthwiseBundle *depthwise; /* used instead of gemm where not NULL; groups is 1 */
+    const OctF32DepthwiseBundle *depthwise; /* NULL, or used instead of gemm; groups is 1 */
     OctF32Window window;
     size_t batch, groups;
     size_t columns;      /* output channels of a group */
@@ -17,12 +17,13 @@ typedef struct OctF32Job {
     size_t group_floats;
     size_t input_image, output_image; /* floats between two images */
     const float *input;
-    const float *zero; /* as oct_f32_window_rows wants it */
+    const float *zero; /* as oct_f32_window_rows wants it; not for depthwise */
     const float *residual;
     float *output;
     float minimum, maximum;
 } OctF32Job;
 
+/* Runs a job whose `depthwise` is NULL. */
 void oct_f32_job_run(const OctF32Job *job, OctetThreadPool *pool);
 
 #endif

@@ -166,13 +166,3 @@ void oct_f32_window_rows(const OctF32Window *window, const OctF32WindowTile *til
         }
     }
 }
-
-void oct_f32_window_tap_offsets(const OctF32Window *window, int64_t *offsets) {
-    for (int64_t z = 0; z < window->axis[0].taps; z++) {
-        for (int64_t y = 0; y < window->axis[1].taps; y++) {
-            for (int64_t x = 0; x < window->axis[2].taps; x++) {
-                *offsets++ = tap_offset(window, z, y, x);
-            }
-        }
-    }
-}

@@ -46,7 +46,4 @@ void oct_f32_window_rows(const OctF32Window *window, const OctF32WindowTile *til
                          const float *input, const float *zero, size_t mr, size_t first_tap,
                          size_t tap_count, const float **rows);
 
-/* Element offsets of taps from tap 0, for tiles that are inside. */
-void oct_f32_window_tap_offsets(const OctF32Window *window, int64_t *offsets);
-
 #endif

@@ -21,16 +21,14 @@ INLINE void run_block(const OctF32DepthwiseTile *tile, const float *weights, siz
         sum[row] = vld1q_f32(weights);
     }
     for (size_t tap = 0; tap < tile->taps; tap++) {
-        weights += CR;
-        float32x4_t w = vld1q_f32(weights);
-        const float *const *pointers = tile->tap_offsets ? tile->rows : tile->rows + tap * MR;
-        int64_t offset = tile->tap_offsets ? tile->tap_offsets[tap] : 0;
+        float32x4_t w = vld1q_f32(weights + (tile->tap_indices[tap] + 1) * CR);
+        const float *input = tile->input + tile->tap_offsets[tap] + channel;
         for (size_t row = 0; row < rows; row++) {
-            sum[row] = vfmaq_f32(sum[row], vld1q_f32(pointers[row] + offset + channel), w);
+            sum[row] = vfmaq_f32(sum[row], vld1q_f32(input + row * tile->input_step), w);
         }
     }
     for (size_t row = 0; row < rows; row++) {
-        size_t at = tile->offsets[row] + channel;
+        size_t at = row * tile->output_step + channel;
         float32x4_t value = sum[row];
         if (tile->residual) {
             value = vaddq_f32(value, vld1q_f32(tile->residual + at));
@@ -43,14 +41,14 @@ INLINE void run_block(const OctF32DepthwiseTile *tile, const float *weights, siz
 /* The channels behind the last whole block. */
 static void run_rest(const OctF32DepthwiseTile *tile, const float *weights, size_t channel) {
     for (size_t row = 0; row < tile->row_count; row++) {
+        const float *input = tile->input + row * tile->input_step + channel;
         for (size_t i = 0; channel + i < tile->channels; i++) {
             float sum = weights[i];
             for (size_t tap = 0; tap < tile->taps; tap++) {
-                const float *x = tile->tap_offsets ? tile->rows[row] + tile->tap_offsets[tap]
-                                                   : tile->rows[tap * MR + row];
-                sum = fmaf(x[channel + i], weights[(tap + 1) * CR + i], sum);
+                sum = fmaf(input[tile->tap_offsets[tap] + (int64_t)i],
+                           weights[(tile->tap_indices[tap] + 1) * CR + i], sum);
             }
-            size_t at = tile->offsets[row] + channel + i;
+            size_t at = row * tile->output_step + channel + i;
             sum = tile->residual ? sum + tile->residual[at] : sum;
             tile->output[at] = oct_f32_clamp(sum, tile->minimum, tile->maximum);
         }
@@ -62,7 +60,7 @@ INLINE void run_rows(const OctF32DepthwiseTile *tile, size_t rows) {
     size_t channel = 0;
     for (; channel + CR <= tile->channels; channel += CR) {
         run_block(tile, weights, channel, rows);
-        weights += CR * (tile->taps + 1);
+        weights += tile->block_floats;
     }
     if (channel < tile->channels) {
         run_rest(tile, weights, channel);

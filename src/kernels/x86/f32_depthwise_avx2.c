@@ -3,82 +3,127 @@
 #include <immintrin.h>
 
 /* 8 pixels x 8 channels: a vector of weights serves 8 pixels. */
-enum { MR = 8, CR = 8 };
+enum { MR = 8, CR = 8, BLOCKS = 4 };
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE __m256 load(const float *data, bool whole, __m256i mask) {
-    return whole ? _mm256_loadu_ps(data) : _mm256_maskload_ps(data, mask);
+typedef struct Mask {
+    bool whole;
+    __m256i lanes;
+} Mask;
+
+INLINE __m256 load(const float *data, Mask mask) {
+    return mask.whole ? _mm256_loadu_ps(data) : _mm256_maskload_ps(data, mask.lanes);
 }
 
-INLINE void run_block(const OctF32DepthwiseTile *tile, const float *weights, size_t channel,
-                      bool whole, __m256i mask, size_t rows) {
+/* What is done to a finished sum. */
+typedef struct Epilogue {
+    __m256 minimum, maximum;
+    const float *residual;
+    float *output;
+} Epilogue;
+
+INLINE Epilogue epilogue_of(const OctF32DepthwiseTile *tile) {
+    return (Epilogue){_mm256_set1_ps(tile->minimum), _mm256_set1_ps(tile->maximum), tile->residual,
+                      tile->output};
+}
+
+INLINE void finish(const Epilogue *epilogue, size_t at, __m256 value, Mask mask) {
+    if (epilogue->residual) {
+        value = _mm256_add_ps(value, load(epilogue->residual + at, mask));
+    }
+    /* the second operand is returned when either is NaN, and for equal zeros */
+    value = _mm256_max_ps(epilogue->minimum, value);
+    value = _mm256_min_ps(epilogue->maximum, value);
+    if (mask.whole) {
+        _mm256_storeu_ps(epilogue->output + at, value);
+    } else {
+        _mm256_maskstore_ps(epilogue->output + at, mask.lanes, value);
+    }
+}
+
+INLINE void run_block(const OctF32DepthwiseTile *tile, const Epilogue *epilogue,
+                      const float *weights, size_t channel, Mask mask, size_t rows) {
     __m256 sum[MR];
+    const float *inputs[MR];
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; row++) {
         sum[row] = _mm256_loadu_ps(weights);
+        inputs[row] = tile->input + row * tile->input_step + channel;
     }
-    if (tile->tap_offsets) {
-        const float *inputs[MR];
+    size_t taps = tile->taps;
+    size_t output_step = tile->output_step;
+    for (size_t tap = 0; tap < taps; tap++) {
+        __m256 w = _mm256_loadu_ps(weights + (tile->tap_indices[tap] + 1) * CR);
+        int64_t offset = tile->tap_offsets[tap];
+#pragma GCC unroll 8
         for (size_t row = 0; row < rows; row++) {
-            inputs[row] = tile->rows[row] + channel;
-        }
-        for (size_t tap = 0; tap < tile->taps; tap++) {
-            weights += CR;
-            __m256 w = _mm256_loadu_ps(weights);
-            int64_t offset = tile->tap_offsets[tap];
-#pragma GCC unroll 8
-            for (size_t row = 0; row < rows; row++) {
-                sum[row] = _mm256_fmadd_ps(load(inputs[row] + offset, whole, mask), w, sum[row]);
-            }
-        }
-    } else {
-        const float *const *pointers = tile->rows;
-        for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
-            weights += CR;
-            __m256 w = _mm256_loadu_ps(weights);
-#pragma GCC unroll 8
-            for (size_t row = 0; row < rows; row++) {
-                sum[row] = _mm256_fmadd_ps(load(pointers[row] + channel, whole, mask), w, sum[row]);
-            }
+            sum[row] = _mm256_fmadd_ps(load(inputs[row] + offset, mask), w, sum[row]);
         }
     }
-    __m256 minimum = _mm256_set1_ps(tile->minimum);
-    __m256 maximum = _mm256_set1_ps(tile->maximum);
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; row++) {
-        size_t at = tile->offsets[row] + channel;
-        __m256 value = sum[row];
-        if (tile->residual) {
-            value = _mm256_add_ps(value, load(tile->residual + at, whole, mask));
-        }
-        value = _mm256_min_ps(maximum, _mm256_max_ps(minimum, value));
-        if (whole) {
-            _mm256_storeu_ps(tile->output + at, value);
-        } else {
-            _mm256_maskstore_ps(tile->output + at, mask, value);
-        }
+        finish(epilogue, row * output_step + channel, sum[row], mask);
     }
 }
 
 INLINE void run_rows(const OctF32DepthwiseTile *tile, size_t rows) {
+    Epilogue epilogue = epilogue_of(tile);
     const float *weights = tile->weights;
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     size_t channel = 0;
-    for (; channel + CR <= tile->channels; channel += CR) {
-        run_block(tile, weights, channel, true, lanes, rows);
-        weights += CR * (tile->taps + 1);
+    for (; channel + CR <= tile->channels; channel += CR, weights += tile->block_floats) {
+        run_block(tile, &epilogue, weights, channel, (Mask){true, lanes}, rows);
     }
     if (channel < tile->channels) {
         __m256i count = _mm256_set1_epi32((int)(tile->channels - channel));
-        run_block(tile, weights, channel, false, _mm256_cmpgt_epi32(count, lanes), rows);
+        Mask mask = {false, _mm256_cmpgt_epi32(count, lanes)};
+        run_block(tile, &epilogue, weights, channel, mask, rows);
+    }
+}
+
+/* A single pixel: blocks of channels instead of pixels keep the adders busy. */
+static void run_pixel(const OctF32DepthwiseTile *tile) {
+    Epilogue epilogue = epilogue_of(tile);
+    const float *weights = tile->weights;
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    size_t channel = 0;
+    for (; channel + BLOCKS * CR <= tile->channels; channel += BLOCKS * CR) {
+        __m256 sum[BLOCKS];
+#pragma GCC unroll 4
+        for (size_t block = 0; block < BLOCKS; block++) {
+            sum[block] = _mm256_loadu_ps(weights + block * tile->block_floats);
+        }
+        for (size_t tap = 0; tap < tile->taps; tap++) {
+            const float *x = tile->input + tile->tap_offsets[tap] + channel;
+            const float *w = weights + (tile->tap_indices[tap] + 1) * CR;
+#pragma GCC unroll 4
+            for (size_t block = 0; block < BLOCKS; block++) {
+                sum[block] =
+                    _mm256_fmadd_ps(_mm256_loadu_ps(x + block * CR),
+                                    _mm256_loadu_ps(w + block * tile->block_floats), sum[block]);
+            }
+        }
+#pragma GCC unroll 4
+        for (size_t block = 0; block < BLOCKS; block++) {
+            finish(&epilogue, channel + block * CR, sum[block], (Mask){true, lanes});
+        }
+        weights += BLOCKS * tile->block_floats;
+    }
+    for (; channel + CR <= tile->channels; channel += CR, weights += tile->block_floats) {
+        run_block(tile, &epilogue, weights, channel, (Mask){true, lanes}, 1);
+    }
+    if (channel < tile->channels) {
+        __m256i count = _mm256_set1_epi32((int)(tile->channels - channel));
+        Mask mask = {false, _mm256_cmpgt_epi32(count, lanes)};
+        run_block(tile, &epilogue, weights, channel, mask, 1);
     }
 }
 
 static void run_tile(const OctF32DepthwiseTile *tile) {
     switch (tile->row_count) {
     case 1:
-        run_rows(tile, 1);
+        run_pixel(tile);
         break;
     case 2:
         run_rows(tile, 2);
