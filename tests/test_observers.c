@@ -187,6 +187,34 @@ static void shards_merge_to_the_whole(void **state) {
     }
 }
 
+/* A tensor observed channel by channel gives what one observer of all channels gives. */
+static void tensors_are_observed_like_batches(void **state) {
+    (void)state;
+    OctetObserverOptions list[32];
+    OctetShape shape = sample_shape;
+    shape.dims[0] = SAMPLES;
+    int count = independent(list);
+    for (int i = 0; i < count; i++) {
+        for (int axis = -3; axis < 4; axis++) {
+            OctetQParams all, found;
+            list[i].axis = axis;
+            OctetObserver *observer = make(&list[i]);
+            for (int pass = 0; pass < octet_observer_passes(observer); pass++) {
+                if (pass > 0) {
+                    next_pass(observer);
+                }
+                observe(observer, 0, SAMPLES);
+            }
+            assert_int_equal(octet_observer_calculate_qparams(observer, &all, NULL), OCTET_OK);
+            assert_int_equal(octet_observe_tensor(&list[i], data, &shape, &found, NULL), OCTET_OK);
+            assert_true(octet_qparams_equal(&all, &found));
+            octet_qparams_clear(&all);
+            octet_qparams_clear(&found);
+            octet_observer_free(observer);
+        }
+    }
+}
+
 static void what_depends_on_order_can_not_be_merged(void **state) {
     (void)state;
     const OctetObserverType types[] = {OCTET_OBSERVER_MOVING_AVERAGE_MINMAX,
@@ -644,6 +672,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_and_order_do_not_matter),
         cmocka_unit_test(shards_merge_to_the_whole),
+        cmocka_unit_test(tensors_are_observed_like_batches),
         cmocka_unit_test(what_depends_on_order_can_not_be_merged),
         cmocka_unit_test(mergers_that_do_not_fit_are_refused),
         cmocka_unit_test(calls_out_of_order_are_refused),

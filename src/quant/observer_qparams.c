@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static OctetStatus check_ready(const OctetObserver *observer, OctetDiagnostic *diagnostic) {
     const char *name = octet_observer_type_name(observer->options.type);
@@ -161,11 +162,11 @@ void octet_floats_free(float *values) {
     oct_free(values);
 }
 
-OctetStatus octet_observe_tensor(const OctetObserverOptions *options, const float *data,
+/* Runs all passes of a fresh observer over one tensor. */
+static OctetStatus observe_whole(const OctetObserverOptions *options, const float *data,
                                  const OctetShape *shape, OctetQParams *qparams,
                                  OctetDiagnostic *diagnostic) {
     OctetObserver *observer;
-    *qparams = (OctetQParams){.axis = -1};
     OCT_TRY(octet_observer_create(options, &observer, diagnostic));
     OctetStatus status = octet_observer_observe(observer, data, shape, diagnostic);
     while (status == OCTET_OK && observer->pass + 1 < octet_observer_passes(observer)) {
@@ -179,4 +180,63 @@ OctetStatus octet_observe_tensor(const OctetObserverOptions *options, const floa
     }
     octet_observer_free(observer);
     return status;
+}
+
+/* Histograms of all channels at once could take much memory, so each channel is copied out and
+ * observed alone. */
+static OctetStatus observe_channels(const OctetObserverOptions *options, int32_t axis,
+                                    const float *data, const OctetShape *shape,
+                                    OctetQParams *qparams, OctetDiagnostic *diagnostic) {
+    OctetObserverOptions alone = *options;
+    alone.spec.qscheme = octet_qscheme_is_symmetric(options->spec.qscheme)
+                             ? OCTET_PER_TENSOR_SYMMETRIC
+                             : OCTET_PER_TENSOR_AFFINE;
+    int64_t outer = 1, inner = 1;
+    for (int32_t i = 0; i < shape->rank; i++) {
+        outer *= i < axis ? shape->dims[i] : 1;
+        inner *= i > axis ? shape->dims[i] : 1;
+    }
+    const int64_t channels = shape->dims[axis];
+    const OctetShape one = {.rank = 1, .dims = {outer * inner}};
+    float *values = oct_calloc((size_t)(outer * inner), sizeof *values);
+    if (!values) {
+        return oct_fail_memory(diagnostic);
+    }
+    OctetStatus status =
+        octet_qparams_create(options->spec.dtype, axis, channels, qparams, diagnostic);
+    for (int64_t c = 0; status == OCTET_OK && c < channels; c++) {
+        OctetQParams found;
+        for (int64_t o = 0; o < outer; o++) {
+            memcpy(values + o * inner, data + (o * channels + c) * inner,
+                   (size_t)inner * sizeof *values);
+        }
+        status = observe_whole(&alone, values, &one, &found, diagnostic);
+        if (status == OCTET_OK) {
+            qparams->scale[c] = found.scale[0];
+            qparams->zero_point[c] = found.zero_point[0];
+            octet_qparams_clear(&found);
+        }
+    }
+    oct_free(values);
+    if (status != OCTET_OK) {
+        octet_qparams_clear(qparams);
+    }
+    return status;
+}
+
+OctetStatus octet_observe_tensor(const OctetObserverOptions *options, const float *data,
+                                 const OctetShape *shape, OctetQParams *qparams,
+                                 OctetDiagnostic *diagnostic) {
+    int64_t count;
+    *qparams = (OctetQParams){.axis = -1};
+    OCT_TRY(octet_observer_options_check(options, diagnostic));
+    int32_t axis = options->axis + (options->axis < 0 ? shape->rank : 0);
+    bool has_histogram = options->type != OCTET_OBSERVER_PER_CHANNEL_MINMAX &&
+                         options->type != OCTET_OBSERVER_MOVING_AVERAGE_PER_CHANNEL_MINMAX;
+    if (octet_qscheme_is_per_channel(options->spec.qscheme) && has_histogram && axis >= 0 &&
+        axis < shape->rank && octet_shape_count(shape, &count) && count > 0 &&
+        oct_observer_passes_of(options->type) > 0) {
+        return observe_channels(options, axis, data, shape, qparams, diagnostic);
+    }
+    return observe_whole(options, data, shape, qparams, diagnostic);
 }

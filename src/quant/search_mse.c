@@ -6,55 +6,70 @@
 
 #include <math.h>
 
+/* Adding and subtracting 1.5 * 2^52 rounds |t| <= 2^51 to a whole number, without a call. */
+static const double rounder = 6755399441055744.0;
+
 /* The integral from 0 to t of (u - round(u))^2, in units of the quantization step. */
-static double rounding_integral(double t) {
-    double whole = floor(t + 0.5), rest = t - whole;
+static inline double rounding_integral(double t) {
+    double whole = (t + rounder) - rounder, rest = t - whole;
     return (whole + 4.0 * rest * rest * rest) / 12.0;
 }
 
-static double cube(double x) {
+static inline double cube(double x) {
     return x * x * x;
 }
 
+static inline double least(double a, double b) {
+    return a < b ? a : b;
+}
+
+static inline double greatest(double a, double b) {
+    return a > b ? a : b;
+}
+
+/* A bin in steps of the full range, so that no square overflows; `weight` is its count over its
+ * width, or its count if it is a point. */
+typedef struct Cell {
+    double low, high, weight;
+} Cell;
+
 typedef struct Mse {
-    const OctFloatBin *list;
+    Cell *cells;
     int64_t count;
     const OctetQSpec *spec;
     int32_t quant_min, quant_max;
-    double step; /* all errors are counted in steps of the full range, so that none overflows */
+    double step;
 } Mse;
 
-/* The mean squared error over [low, high] when values beyond [first, last] are clipped. */
-static double bin_error(double low, double high, double first, double last, double scale) {
-    double middle_low = fmin(fmax(low, first), last), middle_high = fmin(fmax(high, first), last);
-    if (high <= low) {
-        double clipped = low - middle_low;
-        double steps = middle_low / scale, rest = (steps - nearbyint(steps)) * scale;
-        return (clipped + rest) * (clipped + rest);
-    }
-    double error =
-        (rounding_integral(middle_high / scale) - rounding_integral(middle_low / scale)) *
-        cube(scale);
-    error += low < first ? (cube(first - low) - cube(fmax(first - high, 0))) / 3.0 : 0.0;
-    error += high > last ? (cube(high - last) - cube(fmax(low - last, 0))) / 3.0 : 0.0;
-    return error / (high - low);
+static double square_of_point(double value, double first, double last, double scale) {
+    double inside = least(greatest(value, first), last), steps = inside / scale;
+    double rest = (steps - ((steps + rounder) - rounder)) * scale;
+    return (value - inside + rest) * (value - inside + rest);
 }
 
-/* The error of all values when the range is [minimum, maximum]. */
+/* The error of all values when the range is [minimum, maximum]: rounding inside what the integers
+ * reach, [first, last], clipping outside. */
 static double range_error(const Mse *mse, float minimum, float maximum) {
     float scale;
     int32_t zero_point;
     if (octet_choose_qparams(mse->spec, minimum, maximum, &scale, &zero_point, NULL) != OCTET_OK) {
         return INFINITY;
     }
-    double unit = (double)scale / mse->step;
-    double first = (mse->quant_min - (double)zero_point) * unit;
-    double last = (mse->quant_max - (double)zero_point) * unit;
+    const double unit = (double)scale / mse->step, inverse = 1.0 / unit, unit_cubed = cube(unit);
+    const double first = (mse->quant_min - (double)zero_point) * unit;
+    const double last = (mse->quant_max - (double)zero_point) * unit;
     double error = 0;
     for (int64_t i = 0; i < mse->count; i++) {
-        error += (double)mse->list[i].count * bin_error(mse->list[i].low / mse->step,
-                                                        mse->list[i].high / mse->step, first, last,
-                                                        unit);
+        const double low = mse->cells[i].low, high = mse->cells[i].high;
+        if (low == high) {
+            error += mse->cells[i].weight * square_of_point(low, first, last, unit);
+            continue;
+        }
+        double inside = rounding_integral(least(greatest(high, first), last) * inverse) -
+                        rounding_integral(least(greatest(low, first), last) * inverse);
+        double outside = cube(greatest(first - low, 0)) - cube(greatest(first - high, 0)) +
+                         cube(greatest(high - last, 0)) - cube(greatest(low - last, 0));
+        error += mse->cells[i].weight * (inside * unit_cubed + outside * (1.0 / 3.0));
     }
     return error;
 }
@@ -125,20 +140,30 @@ OctetStatus oct_float_bins_mse(const OctFloatBins *bins, const OctetQSpec *spec,
     }
     Mse mse = {.spec = spec};
     OCT_TRY(octet_qspec_range(spec, &mse.quant_min, &mse.quant_max, diagnostic));
-    OctFloatBin *list = oct_float_bins_list(bins, minimum, maximum, &mse.count);
-    if (!list) {
-        return oct_fail_memory(diagnostic);
-    }
     if (octet_qscheme_is_symmetric(spec->qscheme)) {
         maximum = fmaxf(-minimum, maximum);
         minimum = -maximum;
     }
-    mse.list = list;
     mse.step = ((double)maximum - minimum) / ((double)mse.quant_max - mse.quant_min);
+    OctFloatBin *list = oct_float_bins_list(bins, minimum, maximum, &mse.count);
+    mse.cells = oct_calloc((size_t)mse.count, sizeof *mse.cells);
+    if (!list || !mse.cells) {
+        oct_free(list);
+        oct_free(mse.cells);
+        return oct_fail_memory(diagnostic);
+    }
+    for (int64_t i = 0; i < mse.count; i++) {
+        Cell *cell = &mse.cells[i];
+        cell->low = list[i].low / mse.step;
+        cell->high = greatest(list[i].high / mse.step, cell->low);
+        double width = cell->high - cell->low;
+        cell->weight = (double)list[i].count / (width > 0 ? width : 1.0);
+    }
     Range best;
     search(&mse, minimum, maximum, &best);
     *new_minimum = best.minimum;
     *new_maximum = best.maximum;
     oct_free(list);
+    oct_free(mse.cells);
     return OCTET_OK;
 }
