@@ -247,6 +247,7 @@ static void named_qconfigs(void **state) {
     }
     assert_int_equal(octet_qconfig_by_name("qnnpack", &qconfig, NULL), OCTET_OK);
     assert_int_equal(qconfig.activation.type, OCTET_OBSERVER_HISTOGRAM);
+    assert_int_equal(qconfig.requantize, OCTET_REQUANTIZE_QNNPACK);
     assert_false(qconfig.activation.spec.reduce_range);
     assert_int_equal(qconfig.weight.spec.qscheme, OCTET_PER_TENSOR_SYMMETRIC);
     assert_int_equal(octet_qconfig_by_name("x86", &qconfig, NULL), OCTET_OK);
@@ -265,6 +266,7 @@ static void named_qconfigs(void **state) {
     assert_int_equal(qconfig.weight.type, OCTET_OBSERVER_PER_CHANNEL_MINMAX);
     assert_int_equal(octet_qconfig_by_name("qnn", &qconfig, NULL), OCTET_ERROR_INVALID_ARGUMENT);
     qconfig = octet_qconfig_default();
+    assert_int_equal(qconfig.requantize, OCTET_REQUANTIZE_ONNX);
     assert_int_equal(qconfig.weight.spec.symmetry, OCTET_SYMMETRY_ABSMAX);
     assert_false(octet_qconfig_none().quantize);
 }

@@ -141,6 +141,24 @@ static void the_question_with_larger_biases(void **state) {
     octet_qparams_clear(&qparams);
 }
 
+/* The question's bias of 0.5: each runtime's own integer. */
+static void the_rule_of_the_runtime(void **state) {
+    (void)state;
+    const float weight[45] = {0}, scales[] = {FLT_EPSILON}, bias[] = {0.5F};
+    OctetQParams qparams = per_channel(1, scales);
+    OctBiasLayer layer = dense(weight, 1, 45, bias, 1.0F / 255, 0);
+    const int32_t expected[] = {1069547457, 1069547457, 1069547456, 1069547456, 1069547456};
+    for (int mode = 0; mode <= OCTET_REQUANTIZE_TFLITE_SINGLE; mode++) {
+        OctBiasResult result;
+        layer.mode = (OctetRequantize)mode;
+        assert_int_equal(oct_bias_quantize(&layer, &qparams, OCTET_BIAS_REPAIR, &result, NULL),
+                         OCTET_OK);
+        assert_int_equal(result.bias[0], expected[mode]);
+        oct_bias_clear(&result);
+    }
+    octet_qparams_clear(&qparams);
+}
+
 static void empty_channels_keep_their_bias_exact(void **state) {
     (void)state;
     const float weight[6] = {0, 0, 0, 1, 2, 3}, bias[] = {0.3F, 0.3F};
@@ -355,6 +373,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_repaired_where_all_fits),
         cmocka_unit_test(onnxruntime_22020),
         cmocka_unit_test(the_question_with_larger_biases),
+        cmocka_unit_test(the_rule_of_the_runtime),
         cmocka_unit_test(empty_channels_keep_their_bias_exact),
         cmocka_unit_test(extreme_weights),
         cmocka_unit_test(values_that_are_not_finite_name_the_node),

@@ -113,6 +113,7 @@ OctetStatus oct_convert_layer(OctetPrepared *prepared, OctGraph *graph, OctNode 
     OctBiasLayer layer;
     OctBiasResult result = {0};
     describe_layer(node, &layer);
+    layer.mode = qconfig->requantize;
     OctetStatus status = weight_qparams(node, qconfig, &qparams, diagnostic);
     if (status == OCTET_OK) {
         status = oct_bias_quantize(&layer, &qparams, policy, &result, diagnostic);

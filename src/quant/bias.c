@@ -2,6 +2,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "quant/quantize_values.h"
+#include "quant/requantize.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -217,9 +218,9 @@ static void quantize_bias(const Work *work) {
     OctBiasResult *result = work->result;
     const OctetQParams *qparams = &result->qparams;
     for (int64_t c = 0; result->bias && c < result->channels; c++) {
-        double scale = (double)qparams->scale[qparams->axis < 0 ? 0 : c % work->length];
-        double value = rint(exact_bias(work, c, scale));
-        result->bias[c] = (int32_t)fmin(fmax(value, INT32_MIN), INT32_MAX);
+        float scale = qparams->scale[qparams->axis < 0 ? 0 : c % work->length];
+        result->bias[c] = oct_bias_integer(work->layer->mode, work->layer->bias[c],
+                                           work->layer->input_scale, scale);
     }
     for (int32_t i = 0; i < result->repair_count; i++) {
         OctBiasRepair *repair = &result->repairs[i];

@@ -47,6 +47,7 @@ typedef struct OctBiasLayer {
     OctWeightLayout layout;
     const float *bias; /* one per output channel, or NULL */
     float input_scale;
+    OctetRequantize mode; /* whose rule makes integers of the biases */
 } OctBiasLayer;
 
 /* One bias that did not fit. */
@@ -70,7 +71,7 @@ typedef struct OctBiasResult {
 } OctBiasResult;
 
 /* Quantizes weights (s8 or u8, per tensor or along layout.axis; by division) and bias (scale
- * sx * sw[c], zero point 0, RNE of b / (sx * sw) in double). Where the bias and the worst
+ * sx * sw[c], zero point 0, by oct_bias_integer). Where the bias and the worst
  * accumulator of the actual integer weights exceed int32, acts by `policy`: repair takes the least
  * float32 scale that fits and quantizes the channel's weights with it; keep saturates the bias.
  * Under repair, a channel of zeros whose scale is so coarse that the bias would lose bits gets a

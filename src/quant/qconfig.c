@@ -99,7 +99,7 @@ OctetStatus octet_qconfig_by_name(const char *name, OctetQConfig *qconfig,
         index++;
     }
     const float eps = octet_observer_options(OCTET_OBSERVER_HISTOGRAM).spec.eps;
-    *qconfig = (OctetQConfig){.quantize = true};
+    *qconfig = (OctetQConfig){.quantize = true, .requantize = OCTET_REQUANTIZE_FBGEMM};
     switch (index) {
     case 0:
         *qconfig = octet_qconfig_default();
@@ -110,12 +110,15 @@ OctetStatus octet_qconfig_by_name(const char *name, OctetQConfig *qconfig,
         qconfig->weight = weights(true);
         return OCTET_OK;
     case 3:
+        qconfig->requantize = OCTET_REQUANTIZE_QNNPACK;
+        /* fall through */
     case 4:
         qconfig->activation = histogram(OCTET_U8, false, eps);
         qconfig->weight = weights(index == 4);
         return OCTET_OK;
     case 5:
     case 6:
+        qconfig->requantize = OCTET_REQUANTIZE_QNNPACK;
         qconfig->activation = histogram(OCTET_S8, false, qnnpack_eps);
         qconfig->weight = weights_127(index == 6);
         return OCTET_OK;

@@ -9,6 +9,9 @@ static int32_t saturate(double value) {
 
 int32_t oct_bias_integer(OctetRequantize mode, float bias, float input_scale, float weight_scale) {
     float scale = input_scale * weight_scale, inverse = 1.0F / scale;
+    if (bias == 0.0F) {
+        return 0; /* the inverse of a product that underflows is infinite */
+    }
     switch (mode) {
     case OCTET_REQUANTIZE_QNNPACK:
         return saturate((double)rintf(bias * inverse));

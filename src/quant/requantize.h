@@ -41,9 +41,9 @@ void oct_requantize_rows(OctetRequantize mode, const int32_t *accumulators, int6
                          int64_t channels, const OctRequantizeChannel *parameters,
                          const OctRequantizeOutput *output, OctetDType dtype, void *result);
 
-/* TensorFlow Lite's MultiplyByQuantizedMultiplier: (x * mantissa) * 2^(shift - 31) in integers, with
- * two roundings as gemmlowp defines them (doubling high multiply, ties upward; then right shift,
- * ties away from zero) or one (ties upward). A left shift that would overflow saturates. */
+/* TensorFlow Lite's MultiplyByQuantizedMultiplier: (x * mantissa) * 2^(shift - 31) in integers,
+ * with two roundings as gemmlowp defines them (doubling high multiply, ties upward; then right
+ * shift, ties away from zero) or one (ties upward). A left shift that would overflow saturates. */
 int32_t oct_fixed_point_multiply(int32_t x, OctetFixedPoint multiplier);
 int32_t oct_fixed_point_multiply_single(int32_t x, OctetFixedPoint multiplier);
 
