@@ -1,8 +1,9 @@
 /* Int8 or float: decides for every node, and puts conversions where the two meet.
  *
- * A node computes in int8 if its operator can and all its data operands and outputs have grids. A
- * node that only moves data keeps whatever it is given. What remains computes in float: quantized
- * operands are dequantized (once a value), quantized results rounded behind it. */
+ * A node computes in int8 if its operator can and all its data operands and outputs have grids (the
+ * output of a layer with constant weights may be float). A node that only moves data keeps whatever
+ * it is given. What remains computes in float: quantized operands are dequantized (once a value),
+ * quantized results rounded behind it. */
 #include "base/diag.h"
 #include "engine/passes.h"
 #include "engine/rewrite.h"
@@ -312,6 +313,12 @@ static bool operand_allows_int8(const OctNode *node, int32_t k) {
     return oct_value_is_8bit(input) || (k > 0 && input->constant && !oct_value_quantized(input));
 }
 
+/* A layer's accumulators can leave it as floats. */
+static bool gives_real_numbers(const OctNode *node) {
+    const OctValue *weight = oct_node_input(node, 1);
+    return is_matrix(node) && weight && weight->constant;
+}
+
 static const char *reason_for_float(const OctNode *node) {
     if (node->keep_float) {
         return node->float_reason ? node->float_reason : "it was to be left in float";
@@ -330,7 +337,8 @@ static const char *reason_for_float(const OctNode *node) {
     }
     for (int32_t k = 0; k < node->output_count; k++) {
         const OctValue *output = node->outputs[k];
-        if (output && output->dtype == OCTET_F32 && !oct_value_is_8bit(output)) {
+        bool real = output && output->dtype == OCTET_F32 && !oct_value_is_8bit(output);
+        if (real && (oct_value_quantized(output) || !gives_real_numbers(node))) {
             return "its output is not quantized to 8 bits";
         }
     }

@@ -211,12 +211,15 @@ OctetStatus octet_session_node_info(const OctetSession *session, size_t index,
         return session && session->plan_count ? OCTET_ERROR_INVALID_ARGUMENT : OCTET_ERROR_STATE;
     }
     const OctStep *step = &session->plans[0]->steps[index];
+    const OctValue *input = oct_node_input(step->node, 0);
     const OctValue *output = oct_node_output(step->node, 0);
+    bool conversion = strcmp(step->node->domain, "octet") == 0;
     info->name = step->node->name;
     info->op_type = step->node->op_type;
     info->kernel = step->op.kernel ? step->op.kernel : "";
     info->cpu = octet_cpu_name(step->op.cpu);
-    info->int8 = output && oct_value_is_8bit(output);
+    info->int8 =
+        (output && oct_value_is_8bit(output)) || (input && oct_value_is_8bit(input) && !conversion);
     info->float_reason = step->node->float_reason;
     info->macs = step->op.macs;
     info->bytes = step->bytes;
