@@ -18,7 +18,7 @@ if(OCTET_EXAMPLES)
     set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name}
       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
     target_compile_options(example_${name} PRIVATE -Wall -Wextra -Wconversion -Werror)
-    target_link_libraries(example_${name} PRIVATE octet ${MATH_LIBRARY})
+    target_link_libraries(example_${name} PRIVATE octet_data octet ${MATH_LIBRARY})
   endforeach()
 endif()
 
