@@ -62,6 +62,7 @@ find_package(ZLIB REQUIRED)
 file(GLOB OCTET_DATA CONFIGURE_DEPENDS src/data/*.c)
 if(OCTET_DATA)
   add_library(octet_data STATIC ${OCTET_DATA})
-  target_link_libraries(octet_data PRIVATE octet_flags PUBLIC octet PRIVATE JPEG::JPEG PNG::PNG ZLIB::ZLIB)
+  target_link_libraries(octet_data PRIVATE $<BUILD_INTERFACE:octet_flags> PUBLIC octet
+    PRIVATE JPEG::JPEG PNG::PNG ZLIB::ZLIB)
   target_compile_definitions(octet_data PRIVATE OCTET_BUILDING)
 endif()
