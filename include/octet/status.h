@@ -100,8 +100,8 @@ OCTET_API const char *octet_cpu_name(OctetCpu cpu);
 /* Reads a level's name; false if it is not one. */
 OCTET_API bool octet_cpu_parse(const char *name, OctetCpu *cpu);
 
-/* A pool of threads that sessions share. Several sessions may run on one pool at the same time;
- * their work is then done one parallel region after the other. */
+/* A pool of threads that sessions share. Several sessions may run on one pool at the same time: a
+ * loop that comes while another one has the threads is run by its caller alone. */
 typedef struct OctetThreadPool OctetThreadPool;
 
 /* Runs work(user, i) for i in [0, count), in any order and on any thread, and returns when all
