@@ -30,6 +30,25 @@
         OCT_ONE(r, 7, rows, __VA_ARGS__)                                                           \
     } while (0)
 
+/* Likewise for tiles of up to 14 rows. */
+#define OCT_EACH_OF_14(r, rows, ...)                                                               \
+    do {                                                                                           \
+        OCT_ONE(r, 0, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 1, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 2, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 3, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 4, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 5, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 6, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 7, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 8, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 9, rows, __VA_ARGS__)                                                           \
+        OCT_ONE(r, 10, rows, __VA_ARGS__)                                                          \
+        OCT_ONE(r, 11, rows, __VA_ARGS__)                                                          \
+        OCT_ONE(r, 12, rows, __VA_ARGS__)                                                          \
+        OCT_ONE(r, 13, rows, __VA_ARGS__)                                                          \
+    } while (0)
+
 #define OCT_ONE_INNER(name, value, limit, ...)                                                     \
     {                                                                                              \
         enum { name = value };                                                                     \

@@ -1,9 +1,11 @@
 #include "kernels/f32_isa.h"
+#include "kernels/q8_unroll.h"
 
 #include <immintrin.h>
 
-/* 14 rows x 32 columns: 28 sums, 2 vectors of weights, 1 broadcast of the 32 registers. */
-enum { MR = 14, NR = 32 };
+/* 14 rows x 32 columns: 28 sums, 2 vectors of weights, 1 broadcast of the 32 registers. Arrays of
+ * vectors have the four elements that OCT_EACH_VECTOR names. */
+enum { MR = 14, NR = 32, VECTORS = 4 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -12,17 +14,14 @@ INLINE __m512 clamp(__m512 value, __m512 minimum, __m512 maximum) {
     return _mm512_min_ps(maximum, _mm512_max_ps(minimum, value));
 }
 
-/* Unrolled, so that gcc keeps the sums in registers. */
-INLINE void store_rows(const OctF32Tile *tile, __m512 sum[MR][2], size_t rows, size_t vectors,
+INLINE void store_rows(const OctF32Tile *tile, __m512 sum[MR][VECTORS], size_t rows, size_t vectors,
                        __mmask16 last, bool whole, bool residual) {
     __m512 minimum = _mm512_set1_ps(tile->minimum);
     __m512 maximum = _mm512_set1_ps(tile->maximum);
     float *output = tile->output;
-#pragma GCC unroll 14
-    for (size_t row = 0; row < rows; row++) {
-        size_t at = tile->offsets[row];
-#pragma GCC unroll 2
-        for (size_t v = 0; v < vectors; v++, at += 16) {
+    OCT_EACH_OF_14(row, rows, {
+        OCT_EACH_VECTOR(v, vectors, {
+            size_t at = tile->offsets[row] + 16 * v;
             bool partial = !whole && v + 1 == vectors;
             __m512 value = sum[row][v];
             if (residual) {
@@ -36,56 +35,44 @@ INLINE void store_rows(const OctF32Tile *tile, __m512 sum[MR][2], size_t rows, s
             } else {
                 _mm512_storeu_ps(output + at, value);
             }
-        }
-    }
+        });
+    });
 }
 
-INLINE void load_rows(const OctF32Tile *tile, __m512 sum[MR][2], size_t rows, size_t vectors,
+INLINE void load_rows(const OctF32Tile *tile, __m512 sum[MR][VECTORS], size_t rows, size_t vectors,
                       __mmask16 last) {
     if (tile->bias) {
-#pragma GCC unroll 14
-        for (size_t row = 0; row < rows; row++) {
-#pragma GCC unroll 2
-            for (size_t v = 0; v < vectors; v++) {
-                sum[row][v] = _mm512_loadu_ps(tile->bias + 16 * v);
-            }
-        }
+        OCT_EACH_OF_14(row, rows, {
+            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm512_loadu_ps(tile->bias + 16 * v); });
+        });
         return;
     }
-#pragma GCC unroll 14
-    for (size_t row = 0; row < rows; row++) {
-#pragma GCC unroll 2
-        for (size_t v = 0; v < vectors; v++) {
+    OCT_EACH_OF_14(row, rows, {
+        OCT_EACH_VECTOR(v, vectors, {
             __mmask16 mask = v + 1 == vectors ? last : (__mmask16)0xFFFF;
-            sum[row][v] = _mm512_maskz_loadu_ps(mask, tile->output + tile->offsets[row] + 16 * v);
-        }
-    }
+            const float *from = tile->output + tile->offsets[row] + 16 * v;
+            sum[row][v] = _mm512_maskz_loadu_ps(mask, from);
+        });
+    });
 }
 
 INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
-    __m512 sum[MR][2];
+    __m512 sum[MR][VECTORS];
     __mmask16 last = (__mmask16)(0xFFFFu >> (16 * vectors - tile->column_count));
     load_rows(tile, sum, rows, vectors, last);
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
         const float *a[MR];
-        for (size_t row = 0; row < rows; row++) {
-            a[row] = pointers[row];
-        }
+        OCT_EACH_OF_14(row, rows, { a[row] = pointers[row]; });
         for (size_t i = 0; i < tile->depth; i++, weights += NR) {
-            __m512 w[2];
-            for (size_t v = 0; v < vectors; v++) {
-                w[v] = _mm512_loadu_ps(weights + 16 * v);
-            }
-#pragma GCC unroll 14
-            for (size_t row = 0; row < rows; row++) {
+            __m512 w[VECTORS];
+            OCT_EACH_VECTOR(v, vectors, { w[v] = _mm512_loadu_ps(weights + 16 * v); });
+            OCT_EACH_OF_14(row, rows, {
                 __m512 x = _mm512_set1_ps(a[row][i]);
-#pragma GCC unroll 2
-                for (size_t v = 0; v < vectors; v++) {
-                    sum[row][v] = _mm512_fmadd_ps(x, w[v], sum[row][v]);
-                }
-            }
+                OCT_EACH_VECTOR(v, vectors,
+                                { sum[row][v] = _mm512_fmadd_ps(x, w[v], sum[row][v]); });
+            });
         }
     }
     if (last != 0xFFFF) {
