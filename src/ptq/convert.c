@@ -67,7 +67,6 @@ static OctetStatus convert_node(OctetPrepared *prepared, OctGraph *graph, int32_
         if (plan->reason) {
             node->float_reason = oct_arena_strdup(graph->arena, plan->reason);
         }
-        node->keep_float = true;
         return OCTET_OK;
     }
     if (oct_weight_axis(node) >= 0) {
@@ -81,14 +80,13 @@ static OctetStatus convert_node(OctetPrepared *prepared, OctGraph *graph, int32_
     return OCTET_OK;
 }
 
-static void count_nodes(const OctGraph *graph, OctetConvertReport *report) {
+/* Before compacting, while nodes stand in the plan's order. */
+static void count_nodes(const OctetPrepared *prepared, const OctGraph *graph,
+                        OctetConvertReport *report) {
     for (int32_t i = 0; i < graph->node_count; i++) {
-        const OctNode *node = graph->nodes[i];
-        if (!node->float_reason) {
-            report->quantized_nodes++;
-        } else if (node->outputs[0] && node->outputs[0]->dtype == OCTET_F32) {
-            report->float_nodes++;
-        }
+        bool in_float = graph->nodes[i]->float_reason != NULL;
+        report->quantized_nodes += prepared->nodes[i].int8 && !in_float ? 1 : 0;
+        report->float_nodes += in_float ? 1 : 0;
     }
 }
 
@@ -113,6 +111,7 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
                           OctetDiagnostic *diagnostic) {
     OctetBiasPolicy policy = options ? options->bias : OCTET_BIAS_REPAIR;
     OctGraph *graph = NULL;
+    OctetConvertReport counts = {0};
     *quantized = NULL;
     OCT_TRY(check_calibrated(prepared, diagnostic));
     OCT_TRY(oct_graph_clone(prepared->graph, &graph, diagnostic));
@@ -122,6 +121,7 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
     }
     if (status == OCTET_OK) {
         graph->quantized = true;
+        count_nodes(prepared, graph, &counts);
         status = oct_graph_compact(graph, diagnostic);
     }
     if (status == OCTET_OK) {
@@ -133,9 +133,9 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
     }
     prepared->converted = true;
     if (report) {
-        *report = (OctetConvertReport){.repair_count = (size_t)prepared->repair_count,
-                                       .repairs = prepared->repairs};
-        count_nodes(graph, report);
+        *report = counts;
+        report->repair_count = (size_t)prepared->repair_count;
+        report->repairs = prepared->repairs;
     }
     *quantized = graph;
     return OCTET_OK;

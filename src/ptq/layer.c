@@ -123,7 +123,6 @@ OctetStatus oct_convert_layer(OctetPrepared *prepared, OctGraph *graph, OctNode 
     }
     if (status == OCTET_OK && result.leave_float) {
         node->float_reason = "its bias does not fit into int32, and --bias float was asked for";
-        node->keep_float = true;
     } else if (status == OCTET_OK) {
         status = set_weight(graph, node, &result, diagnostic);
         if (status == OCTET_OK && layer.bias) {

@@ -106,6 +106,10 @@ static void place_layers(Placement *placement) {
     for (int32_t i = 0; i < graph->node_count; i++) {
         const OctNode *node = graph->nodes[i];
         OctNodePlan *plan = &prepared->nodes[i];
+        plan->computes = is_float(oct_node_output(node, 0));
+        if (!plan->computes) {
+            continue; /* shapes, indices, masks: nothing that a grid could hold */
+        }
         if (!plan->qconfig.quantize) {
             plan->reason = "left in float by the configuration";
         } else if (oct_role_of(node) == OCT_ROLE_NONE) {
@@ -125,7 +129,7 @@ static void mark_live(Placement *placement) {
     for (int32_t i = 0; i < graph->node_count; i++) {
         const OctNode *node = graph->nodes[i];
         const OctNodePlan *plan = &placement->prepared->nodes[i];
-        bool follows = !plan->reason && any_data_input(node, placement->live);
+        bool follows = plan->computes && !plan->reason && any_data_input(node, placement->live);
         for (int32_t k = 0; k < node->output_count; k++) {
             if (node->outputs[k] && (plan->int8 || follows)) {
                 placement->live[node->outputs[k]->id] = true;
@@ -139,7 +143,8 @@ static void mark_wanted(Placement *placement) {
     for (int32_t i = graph->node_count - 1; i >= 0; i--) {
         const OctNode *node = graph->nodes[i];
         const OctNodePlan *plan = &placement->prepared->nodes[i];
-        bool takes = plan->int8 || (!plan->reason && any_output(node, placement->wanted));
+        bool takes =
+            plan->int8 || (plan->computes && !plan->reason && any_output(node, placement->wanted));
         for (int32_t k = 0; takes && k < node->input_count; k++) {
             if (oct_role_is_data_input(node, k)) {
                 placement->wanted[node->inputs[k]->id] = true;
@@ -154,7 +159,7 @@ static void place_followers(Placement *placement) {
     for (int32_t i = 0; i < graph->node_count; i++) {
         const OctNode *node = graph->nodes[i];
         OctNodePlan *plan = &prepared->nodes[i];
-        if (plan->int8 || plan->reason) {
+        if (plan->int8 || plan->reason || !plan->computes) {
             continue;
         }
         bool output = prepared->quantize_outputs && node->outputs[0]->is_output;

@@ -23,6 +23,7 @@ bool oct_role_is_data_input(const OctNode *node, int32_t k);
 int32_t oct_weight_axis(const OctNode *node);
 
 typedef struct OctNodePlan {
+    bool computes; /* its result is float data, not shapes or indices */
     bool int8;
     const char *reason; /* why not, if it computes and is not int8; static or in the arena */
     OctetQConfig qconfig;
