@@ -147,7 +147,7 @@ struct OctetNode {
     OctActivation activation;
     const OctFusion *fusion;  /* NULL except in the engine's clones */
     const char *float_reason; /* set by convert: why the node stays in float; NULL otherwise */
-    bool keep_float; /* set by prepare for nodes that the user or the qconfig leaves in float */
+    bool keep_float; /* the engine, on its clone: no int8 kernel takes this node on its grids */
     bool dead;       /* removed; dropped by oct_graph_compact */
     void *plan;      /* the engine's own notes on a clone; NULL elsewhere */
 };
