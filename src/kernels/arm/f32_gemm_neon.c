@@ -1,4 +1,5 @@
 #include "kernels/f32_isa.h"
+#include "kernels/q8_unroll.h"
 
 #include <arm_neon.h>
 
@@ -51,29 +52,27 @@ INLINE void load_row(const OctF32Tile *tile, size_t row, float32x4_t *sum) {
     sum[1] = vld1q_f32(values + 4);
 }
 
+/* One k: a vector of weights times lane `lane` of each row's four values. */
+#define STEP(lane)                                                                                 \
+    do {                                                                                           \
+        float32x4_t w0 = vld1q_f32(weights + (lane)*NR);                                           \
+        float32x4_t w1 = vld1q_f32(weights + (lane)*NR + 4);                                       \
+        OCT_EACH_ROW(row, rows, {                                                                  \
+            sum[row][0] = vfmaq_laneq_f32(sum[row][0], w0, a[row], lane);                          \
+            sum[row][1] = vfmaq_laneq_f32(sum[row][1], w1, a[row], lane);                          \
+        });                                                                                        \
+    } while (0)
+
 INLINE void run_rows(const OctF32Tile *tile, size_t rows) {
     float32x4_t sum[MR][2];
-    for (size_t row = 0; row < rows; row++) {
-        load_row(tile, row, sum[row]);
-    }
+    OCT_EACH_ROW(row, rows, { load_row(tile, row, sum[row]); });
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
         size_t i = 0;
         for (; i + 4 <= tile->depth; i += 4, weights += 4 * NR) {
             float32x4_t a[MR];
-            for (size_t row = 0; row < rows; row++) {
-                a[row] = vld1q_f32(pointers[row] + i);
-            }
-#define STEP(lane)                                                                                 \
-    do {                                                                                           \
-        float32x4_t w0 = vld1q_f32(weights + (lane)*NR);                                           \
-        float32x4_t w1 = vld1q_f32(weights + (lane)*NR + 4);                                       \
-        for (size_t row = 0; row < rows; row++) {                                                  \
-            sum[row][0] = vfmaq_laneq_f32(sum[row][0], w0, a[row], lane);                          \
-            sum[row][1] = vfmaq_laneq_f32(sum[row][1], w1, a[row], lane);                          \
-        }                                                                                          \
-    } while (0)
+            OCT_EACH_ROW(row, rows, { a[row] = vld1q_f32(pointers[row] + i); });
             STEP(0);
             STEP(1);
             STEP(2);
@@ -82,15 +81,13 @@ INLINE void run_rows(const OctF32Tile *tile, size_t rows) {
         for (; i < tile->depth; i++, weights += NR) {
             float32x4_t w0 = vld1q_f32(weights);
             float32x4_t w1 = vld1q_f32(weights + 4);
-            for (size_t row = 0; row < rows; row++) {
+            OCT_EACH_ROW(row, rows, {
                 sum[row][0] = vfmaq_n_f32(sum[row][0], w0, pointers[row][i]);
                 sum[row][1] = vfmaq_n_f32(sum[row][1], w1, pointers[row][i]);
-            }
+            });
         }
     }
-    for (size_t row = 0; row < rows; row++) {
-        store_row(tile, row, sum[row]);
-    }
+    OCT_EACH_ROW(row, rows, { store_row(tile, row, sum[row]); });
 }
 
 #define ROWS(n)                                                                                    \

@@ -1,9 +1,11 @@
 #include "kernels/f32_isa.h"
+#include "kernels/q8_unroll.h"
 
 #include <immintrin.h>
 
-/* 6 rows x 16 columns: 12 sums, 2 vectors of weights, 1 broadcast of the 16 registers. */
-enum { MR = 6, NR = 16 };
+/* 6 rows x 16 columns: 12 sums, 2 vectors of weights, 1 broadcast of the 16 registers. Arrays of
+ * vectors have as many elements as OCT_EACH_ROW and OCT_EACH_VECTOR name. */
+enum { MR = 6, NR = 16, ROWS = 8, VECTORS = 4 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -12,72 +14,90 @@ INLINE __m256i mask_of(size_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lanes);
 }
 
-INLINE void store_row(const OctF32Tile *tile, size_t row, const __m256 *sum, size_t vectors,
-                      __m256i last) {
+INLINE __m256 load(const float *data, bool whole, __m256i mask) {
+    return whole ? _mm256_loadu_ps(data) : _mm256_maskload_ps(data, mask);
+}
+
+INLINE void store_rows(const OctF32Tile *tile, __m256 sum[ROWS][VECTORS], size_t rows,
+                       size_t vectors, __m256i last, bool all, bool residual) {
     __m256 minimum = _mm256_set1_ps(tile->minimum);
     __m256 maximum = _mm256_set1_ps(tile->maximum);
-    for (size_t v = 0; v < vectors; v++) {
-        __m256i mask = v + 1 == vectors ? last : _mm256_set1_epi32(-1);
-        size_t at = tile->offsets[row] + 8 * v;
-        __m256 value = sum[v];
-        if (tile->residual) {
-            value = _mm256_add_ps(value, _mm256_maskload_ps(tile->residual + at, mask));
-        }
-        /* the second operand is returned when either is NaN, and for equal zeros */
-        value = _mm256_min_ps(maximum, _mm256_max_ps(minimum, value));
-        _mm256_maskstore_ps(tile->output + at, mask, value);
+    OCT_EACH_ROW(row, rows, {
+        OCT_EACH_VECTOR(v, vectors, {
+            size_t at = tile->offsets[row] + 8 * v;
+            bool whole = all || v + 1 < vectors;
+            __m256 value = sum[row][v];
+            if (residual) {
+                value = _mm256_add_ps(value, load(tile->residual + at, whole, last));
+            }
+            /* the second operand is returned when either is NaN, and for equal zeros */
+            value = _mm256_min_ps(maximum, _mm256_max_ps(minimum, value));
+            if (whole) {
+                _mm256_storeu_ps(tile->output + at, value);
+            } else {
+                _mm256_maskstore_ps(tile->output + at, last, value);
+            }
+        });
+    });
+}
+
+INLINE void load_rows(const OctF32Tile *tile, __m256 sum[ROWS][VECTORS], size_t rows,
+                      size_t vectors, __m256i last) {
+    if (tile->bias) {
+        OCT_EACH_ROW(row, rows, {
+            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm256_loadu_ps(tile->bias + 8 * v); });
+        });
+        return;
     }
+    OCT_EACH_ROW(row, rows, {
+        OCT_EACH_VECTOR(v, vectors, {
+            const float *from = tile->output + tile->offsets[row] + 8 * v;
+            sum[row][v] = load(from, v + 1 < vectors, last);
+        });
+    });
 }
 
 INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
-    __m256 sum[MR][2];
+    __m256 sum[ROWS][VECTORS];
     __m256i last = mask_of(tile->column_count - 8 * (vectors - 1));
-    for (size_t v = 0; v < vectors; v++) {
-        __m256i mask = v + 1 == vectors ? last : _mm256_set1_epi32(-1);
-        for (size_t row = 0; row < rows; row++) {
-            sum[row][v] = tile->bias
-                              ? _mm256_loadu_ps(tile->bias + 8 * v)
-                              : _mm256_maskload_ps(tile->output + tile->offsets[row] + 8 * v, mask);
-        }
-    }
+    load_rows(tile, sum, rows, vectors, last);
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
-        const float *a[MR];
-        for (size_t row = 0; row < rows; row++) {
-            a[row] = pointers[row];
-        }
+        const float *a[ROWS];
+        OCT_EACH_ROW(row, rows, { a[row] = pointers[row]; });
         for (size_t i = 0; i < tile->depth; i++, weights += NR) {
-            __m256 w[2];
-            for (size_t v = 0; v < vectors; v++) {
-                w[v] = _mm256_loadu_ps(weights + 8 * v);
-            }
-            for (size_t row = 0; row < rows; row++) {
+            __m256 w[VECTORS];
+            OCT_EACH_VECTOR(v, vectors, { w[v] = _mm256_loadu_ps(weights + 8 * v); });
+            OCT_EACH_ROW(row, rows, {
                 __m256 x = _mm256_broadcast_ss(a[row] + i);
-                for (size_t v = 0; v < vectors; v++) {
-                    sum[row][v] = _mm256_fmadd_ps(x, w[v], sum[row][v]);
-                }
-            }
+                OCT_EACH_VECTOR(v, vectors,
+                                { sum[row][v] = _mm256_fmadd_ps(x, w[v], sum[row][v]); });
+            });
         }
     }
-    for (size_t row = 0; row < rows; row++) {
-        store_row(tile, row, sum[row], vectors, last);
+    if (tile->column_count < 8 * vectors) {
+        store_rows(tile, sum, rows, vectors, last, false, tile->residual != NULL);
+    } else if (tile->residual) {
+        store_rows(tile, sum, rows, vectors, last, true, true);
+    } else {
+        store_rows(tile, sum, rows, vectors, last, true, false);
     }
 }
 
-#define ROWS(n)                                                                                    \
+#define KERNELS(n)                                                                                 \
     static void run_##n##x1(const OctF32Tile *tile) {                                              \
         run_rows(tile, n, 1);                                                                      \
     }                                                                                              \
     static void run_##n##x2(const OctF32Tile *tile) {                                              \
         run_rows(tile, n, 2);                                                                      \
     }
-ROWS(1)
-ROWS(2)
-ROWS(3)
-ROWS(4)
-ROWS(5)
-ROWS(6)
+KERNELS(1)
+KERNELS(2)
+KERNELS(3)
+KERNELS(4)
+KERNELS(5)
+KERNELS(6)
 
 static void run_tile(const OctF32Tile *tile) {
     static const OctF32TileKernel kernels[MR][2] = {
