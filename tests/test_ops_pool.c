@@ -233,7 +233,7 @@ static Case random_case(Kind kind) {
 }
 
 static void test_max(void **state) {
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 150; i++) {
         Case c = random_case(KIND_MAX);
         bool indices = !c.global && !c.relu && op_random_int(0, 1);
         check_float(&c, indices, *state);
@@ -242,7 +242,7 @@ static void test_max(void **state) {
 }
 
 static void test_average(void **state) {
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 150; i++) {
         Case c = random_case(KIND_AVERAGE);
         check_float(&c, false, *state);
         check_u8(&c, op_random_int(0, 1), *state);
@@ -250,7 +250,7 @@ static void test_average(void **state) {
 }
 
 static void test_lp(void **state) {
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 100; i++) {
         Case c = random_case(KIND_LP);
         check_float(&c, false, *state);
     }
