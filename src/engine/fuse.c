@@ -1,6 +1,7 @@
 /* What can happen in a layer's epilogue, while the result is in registers: a table, and the
  * addition of a residual. Every step keeps its own rounding, so fusing changes no bit. */
 #include "base/diag.h"
+#include "engine/layout.h"
 #include "engine/passes.h"
 #include "engine/rewrite.h"
 
@@ -18,6 +19,11 @@ enum { RESIDUAL_INPUT = 3 };
 static bool is_layer(const OctNode *node) {
     return node && !node->dead && (oct_node_is(node, "Conv") || oct_node_is(node, "Gemm")) &&
            node->input_count <= RESIDUAL_INPUT;
+}
+
+static bool is_octet(const OctNode *node, const char *op_type) {
+    return node && !node->dead && strcmp(node->domain, "octet") == 0 &&
+           strcmp(node->op_type, op_type) == 0;
 }
 
 /* The layer that makes a value which only one node uses. */
@@ -129,6 +135,31 @@ static OctetStatus fuse_add(Fuse *f, OctNode *add, const OctUses *uses) {
                : oct_fail_memory(f->diagnostic);
 }
 
+/* Quantize writes channels-last by itself. */
+static OctetStatus fuse_planes(Fuse *f, OctNode *transpose, const OctUses *uses) {
+    const OctValue *input = transpose->inputs[0];
+    OctNode *quantize = input->producer;
+    int32_t rank = input->shape.rank;
+    int32_t to_last[OCTET_MAX_RANK];
+    const int64_t *listed;
+    if (!is_octet(quantize, "Quantize") || rank < 3 || oct_uses_count(uses, input) != 1 ||
+        input->is_output || oct_session_observes(f->session, input) ||
+        input->qparams.dtype != OCTET_U8 || input->qparams.count != 1 ||
+        oct_node_ints(transpose, "perm", &listed) != rank) {
+        return OCTET_OK;
+    }
+    oct_permutation_to_last(rank, to_last);
+    for (int32_t i = 0; i < rank; i++) {
+        if (listed[i] != to_last[i]) {
+            return OCTET_OK;
+        }
+    }
+    take_over(f, quantize, transpose);
+    return oct_node_set_int(f->graph, quantize, "channels_last", 1)
+               ? OCTET_OK
+               : oct_fail_memory(f->diagnostic);
+}
+
 OctetStatus oct_plan_fuse(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic) {
     Fuse f = {session, graph, diagnostic};
     OctUses uses = {0};
@@ -139,8 +170,10 @@ OctetStatus oct_plan_fuse(OctetSession *session, OctGraph *graph, OctetDiagnosti
         if (node->dead) {
             continue;
         }
-        if (strcmp(node->domain, "octet") == 0 && strcmp(node->op_type, "Table") == 0) {
+        if (is_octet(node, "Table")) {
             status = fuse_table(&f, node, &uses);
+        } else if (oct_node_is(node, "Transpose")) {
+            status = fuse_planes(&f, node, &uses);
         } else if (oct_node_is(node, "Add") && node->inputs[0] && node->inputs[1]) {
             status = fuse_add(&f, node, &uses);
         }

@@ -1,7 +1,9 @@
 /* The engine's own operators (domain "octet"): between real numbers and grids, and functions of one
- * 8-bit tensor. They have no attributes; grids are properties of their values.
+ * 8-bit tensor. Grids are properties of their values.
  *
- *   Quantize    f32 -> grid:   clamp(RNE(x / scale) + zero_point), NaN gives the zero point
+ *   Quantize    f32 -> grid:   clamp(RNE(x / scale) + zero_point), NaN gives the zero point. With
+ *                              attribute channels_last 1 the input is N, C, spatial..., the output
+ *                              channels-last (u8 only)
  *   Dequantize  grid -> f32:   (q - zero_point) * scale
  *   Requantize  grid -> grid:  Dequantize, then Quantize; 8 bits, per tensor
  *   Table       grid -> grid:  attribute "table", a tensor of 256 bytes: y = table[byte of x] */
@@ -11,11 +13,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK = 16 * 1024 }; /* elements that one thread takes at a time */
+enum {
+    CHUNK = 16 * 1024, /* elements that one thread takes at a time */
+    PIXELS = 4 * 1024  /* likewise */
+};
 
 typedef struct Grid {
-    OctetQParams qparams; /* of the quantized side; arrays belong to the graph */
-    int64_t count, inner; /* elements; elements that share an index along the axis, in a row */
+    OctetQParams qparams;    /* of the quantized side; arrays belong to the graph */
+    int64_t count, inner;    /* elements; elements that share an index along the axis, in a row */
+    int64_t batch, channels; /* of Quantize from planes; `inner` are the pixels then */
     uint8_t table[256];
     const OctQ8VectorOps *vector;
 } Grid;
@@ -145,6 +151,30 @@ static OctetStatus run_quantize(void *state, const OctRun *run) {
     return run_chunks(run, &job);
 }
 
+/* Planes of floats to pixels of bytes: `inner` pixels of `channels` each, a batch after another. */
+static void quantize_planes(void *user, size_t index) {
+    const Job *job = user;
+    const Grid *grid = job->grid;
+    const OctetQParams *q = &grid->qparams;
+    size_t pixels = (size_t)grid->inner;
+    size_t channels = (size_t)grid->channels;
+    size_t pieces = (pixels + PIXELS - 1) / PIXELS;
+    size_t first = index % pieces * PIXELS;
+    size_t image = index / pieces * pixels * channels;
+    grid->vector->quantize_planes((const float *)job->input->data + image + first, pixels,
+                                  q->scale[0], (uint8_t)q->zero_point[0],
+                                  (uint8_t *)job->output->data + image + first * channels, channels,
+                                  channels, pixels - first < PIXELS ? pixels - first : PIXELS);
+}
+
+static OctetStatus run_quantize_planes(void *state, const OctRun *run) {
+    const Grid *grid = state;
+    Job job = {.grid = grid, .input = &run->inputs[0], .output = &run->outputs[0]};
+    size_t pieces = (size_t)((grid->inner + PIXELS - 1) / PIXELS);
+    oct_parallel_for(run->pool, quantize_planes, &job, (size_t)grid->batch * pieces);
+    return OCTET_OK;
+}
+
 static OctetStatus run_dequantize(void *state, const OctRun *run) {
     const Grid *grid = state;
     bool fast = grid->qparams.dtype == OCTET_U8 && grid->qparams.count == 1;
@@ -182,15 +212,28 @@ static OctetStatus prepare_grid(const OctPrepare *prepare, const OctValue *value
 }
 
 static OctetStatus prepare_quantize(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    Grid *grid;
+    Grid *grid = NULL;
     OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
     prepared->run = run_quantize;
     prepared->kernel = "quantize";
+    if (!oct_node_int(prepare->node, "channels_last", 0)) {
+        return OCTET_OK;
+    }
+    const OctetShape *shape = &prepare->node->inputs[0]->shape;
+    bool fits = shape->rank >= 3 && grid->qparams.dtype == OCTET_U8 && grid->qparams.count == 1;
+    if (!fits || !oct_shape_product(shape, 2, shape->rank, &grid->inner)) {
+        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_INTERNAL, prepare->node,
+                           "can't make this tensor channels-last");
+    }
+    grid->batch = shape->dims[0];
+    grid->channels = shape->dims[1];
+    prepared->run = run_quantize_planes;
+    prepared->kernel = "quantize_planes";
     return OCTET_OK;
 }
 
 static OctetStatus prepare_dequantize(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    Grid *grid;
+    Grid *grid = NULL;
     OCT_TRY(prepare_grid(prepare, prepare->node->inputs[0], &grid, prepared));
     prepared->run = run_dequantize;
     prepared->kernel = "dequantize";
@@ -208,7 +251,7 @@ static OctetStatus prepare_requantize(const OctPrepare *prepare, OctPreparedOp *
         return oct_fail_op(prepare->diagnostic, OCTET_ERROR_UNSUPPORTED, prepare->node,
                            "is for 8-bit grids only");
     }
-    Grid *grid;
+    Grid *grid = NULL;
     int64_t low;
     int64_t high;
     OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
@@ -235,7 +278,7 @@ static OctetStatus prepare_table(const OctPrepare *prepare, OctPreparedOp *prepa
         return oct_fail_op(prepare->diagnostic, OCTET_ERROR_INTERNAL, prepare->node,
                            "has no table");
     }
-    Grid *grid;
+    Grid *grid = NULL;
     OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
     memcpy(grid->table, oct_constant_tensor(table->v.tensor)->data, sizeof grid->table);
     prepared->run = run_table;
@@ -248,7 +291,13 @@ static OctetStatus prepare_table(const OctPrepare *prepare, OctPreparedOp *prepa
 static OctetStatus infer_real(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     (void)graph;
     (void)diagnostic;
-    oct_set_output(node, 0, OCTET_F32, oct_input_shape(node, 0));
+    OctetShape shape = *oct_input_shape(node, 0);
+    if (oct_node_int(node, "channels_last", 0) && shape.rank >= 3) {
+        int64_t channels = shape.dims[1];
+        memmove(shape.dims + 1, shape.dims + 2, (size_t)(shape.rank - 2) * sizeof *shape.dims);
+        shape.dims[shape.rank - 1] = channels;
+    }
+    oct_set_output(node, 0, OCTET_F32, &shape);
     return OCTET_OK;
 }
 
