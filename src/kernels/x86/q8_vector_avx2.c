@@ -327,22 +327,25 @@ static void flip(const uint8_t *x, uint8_t *y, size_t count) {
     }
 }
 
-/* Byte `column` of each of 16 pixels of three channels: 48 bytes of output from three planes. */
+/* Which byte of plane c goes to place i of 48: those of a shuffle, -1 for none. */
+static const int8_t three_picks[3][48] = {
+    {0, -1, -1, 1, -1, -1, 2,  -1, -1, 3,  -1, -1, 4,  -1, -1, 5,  -1, -1, 6,  -1, -1, 7,  -1, -1,
+     8, -1, -1, 9, -1, -1, 10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1},
+    {-1, 0, -1, -1, 1, -1, -1, 2,  -1, -1, 3,  -1, -1, 4,  -1, -1, 5,  -1, -1, 6,  -1, -1, 7,  -1,
+     -1, 8, -1, -1, 9, -1, -1, 10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1},
+    {-1, -1, 0, -1, -1, 1, -1, -1, 2,  -1, -1, 3,  -1, -1, 4,  -1, -1, 5,  -1, -1, 6,  -1, -1, 7,
+     -1, -1, 8, -1, -1, 9, -1, -1, 10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15}};
+
+/* 16 pixels of three channels: 48 bytes of output from three planes. */
 OCT_INLINE void interleave_three(const uint8_t *planes, size_t plane_stride, uint8_t *y) {
-    __m128i p[3];
-    for (size_t c = 0; c < 3; c++) {
-        p[c] = _mm_loadu_si128((const __m128i *)(const void *)(planes + c * plane_stride));
-    }
     for (int part = 0; part < 3; part++) {
         __m128i bytes = _mm_setzero_si128();
         for (int c = 0; c < 3; c++) {
-            int8_t index[16];
-            for (int i = 0; i < 16; i++) {
-                int at = 16 * part + i;
-                index[i] = (int8_t)(at % 3 == c ? at / 3 : -1);
-            }
-            __m128i pick = _mm_loadu_si128((const __m128i *)(const void *)index);
-            bytes = _mm_or_si128(bytes, _mm_shuffle_epi8(p[c], pick));
+            __m128i plane =
+                _mm_loadu_si128((const __m128i *)(const void *)(planes + (size_t)c * plane_stride));
+            __m128i pick =
+                _mm_loadu_si128((const __m128i *)(const void *)(three_picks[c] + 16 * part));
+            bytes = _mm_or_si128(bytes, _mm_shuffle_epi8(plane, pick));
         }
         _mm_storeu_si128((__m128i *)(void *)(y + 16 * part), bytes);
     }
