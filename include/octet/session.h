@@ -77,6 +77,15 @@ OCTET_API size_t octet_session_node_count(const OctetSession *session);
 OCTET_API OctetStatus octet_session_node_info(const OctetSession *session, size_t index,
                                               OctetNodeInfo *info);
 
+/* What one core of this machine can do at the current CPU level, measured in some 100 ms: the
+ * yardstick for a network's speed. 0 where it can't be measured. */
+typedef struct OctetPeak {
+    double int8_macs_per_second;
+    double f32_macs_per_second;
+    double bytes_per_second; /* read from main memory */
+} OctetPeak;
+OCTET_API void octet_measure_peak(OctetPeak *peak);
+
 #ifdef __cplusplus
 }
 #endif
