@@ -49,27 +49,97 @@ static void store_four(bool split_pairs, uint8_t *group, size_t width, size_t p,
     }
 }
 
+/* Positions packed at a time: a cache line of every channel, so that both sides stay in L1. */
+enum { PIECE = 64, MAX_WIDTH = 64 };
+
+/* Positions [begin, end) of one channel's tap to position p of the panel; returns their sum. */
+static int32_t pack_piece(const OctQ8Layout *layout, const OctQ8PackSource *source,
+                          const int8_t *weights, size_t begin, size_t end, uint8_t *tap,
+                          size_t width, size_t p) {
+    int32_t sum = 0;
+    if (source->k_stride == 1 && end <= source->k && !layout->split_pairs) {
+        uint8_t *group = tap + begin * width + 4 * p;
+        for (size_t i = begin; i < end; i += 4) {
+            uint32_t four;
+            memcpy(&four, weights + i, 4);
+            four ^= source->flip * 0x01010101u;
+            memcpy(group, &four, 4);
+            group += 4 * width;
+        }
+        for (size_t i = begin; i < end; i++) {
+            sum += (int8_t)(weights[i] ^ (int8_t)source->flip);
+        }
+        return sum;
+    }
+    for (size_t i = begin; i < end; i += 4) {
+        uint32_t four = load_four(source, weights, i);
+        sum += sum_four(four);
+        store_four(layout->split_pairs, tap + i * width, width, p, four);
+    }
+    return sum;
+}
+
 /* The weights of panel channels [first, first + width) to `destination`; sums[p] gets each
  * position's sum of weights. */
 static void pack_weights(const OctQ8Layout *layout, const OctQ8PackSource *source, size_t first,
                          size_t width, uint8_t *destination, int32_t *sums) {
     size_t depth = (source->k + 3) / 4 * 4;
+    const int8_t *channels[MAX_WIDTH];
     for (size_t p = 0; p < width; p++) {
         size_t channel = first + oct_q8_panel_channel(layout, width, p);
-        bool exists = channel < source->channels;
-        const int8_t *weights = source->weights + (exists ? channel * source->channel_stride : 0);
-        uint8_t *group = destination;
-        uint32_t sum = 0;
-        for (size_t t = 0; t < source->taps; t++) {
-            for (size_t i = 0; i < depth; i += 4) {
-                uint32_t four = exists ? load_four(source, weights, i) : 0;
-                sum += (uint32_t)sum_four(four);
-                store_four(layout->split_pairs, group, width, p, four);
-                group += 4 * width;
+        channels[p] =
+            channel < source->channels ? source->weights + channel * source->channel_stride : NULL;
+        sums[p] = 0;
+    }
+    for (size_t t = 0; t < source->taps; t++) {
+        uint8_t *tap = destination + t * depth * width;
+        for (size_t begin = 0; begin < depth; begin += PIECE) {
+            size_t end = depth - begin < PIECE ? depth : begin + PIECE;
+            for (size_t p = 0; p < width; p++) {
+                if (!channels[p]) {
+                    for (size_t i = begin; i < end; i += 4) {
+                        store_four(layout->split_pairs, tap + i * width, width, p, 0);
+                    }
+                    continue;
+                }
+                int32_t sum = pack_piece(layout, source, channels[p] + t * source->tap_stride,
+                                         begin, end, tap, width, p);
+                sums[p] = (int32_t)((uint32_t)sums[p] + (uint32_t)sum);
             }
-            weights += source->tap_stride;
         }
-        sums[p] = (int32_t)sum;
+    }
+}
+
+/* The same for weights whose channels are neighbors in memory: four rows at a time. */
+static void pack_rows(const OctQ8Layout *layout, const OctQ8PackSource *source, size_t first,
+                      size_t width, uint8_t *destination, int32_t *sums) {
+    size_t offsets[MAX_WIDTH];
+    size_t count = source->channels - first < width ? source->channels - first : width;
+    for (size_t p = 0; p < width; p++) {
+        offsets[p] = oct_q8_panel_channel(layout, width, p);
+        sums[p] = 0;
+    }
+    for (size_t t = 0; t < source->taps; t++) {
+        const uint8_t *tap = (const uint8_t *)source->weights + first + t * source->tap_stride;
+        for (size_t i = 0; i < source->k; i += 4) {
+            /* rows behind k count as zeros, which flip must not touch */
+            uint8_t rows[4][MAX_WIDTH] = {{0}};
+            for (size_t b = 0; b < 4 && i + b < source->k; b++) {
+                const uint8_t *row = tap + (i + b) * source->k_stride;
+                for (size_t c = 0; c < count; c++) {
+                    rows[b][c] = row[c] ^ source->flip;
+                }
+            }
+            for (size_t p = 0; p < width; p++) {
+                size_t c = offsets[p];
+                const uint8_t bytes[4] = {rows[0][c], rows[1][c], rows[2][c], rows[3][c]};
+                uint32_t four;
+                memcpy(&four, bytes, 4);
+                sums[p] = (int32_t)((uint32_t)sums[p] + (uint32_t)sum_four(four));
+                store_four(layout->split_pairs, destination, width, p, four);
+            }
+            destination += 4 * width;
+        }
     }
 }
 
@@ -80,7 +150,11 @@ void oct_q8_pack(const OctQ8Layout *layout, const OctQ8PackSource *source, void 
         width = oct_q8_panel_width(layout, source->channels, first / layout->nr);
         int32_t *bias = (int32_t *)(void *)panel;
         float *multiplier = (float *)(void *)(panel + 4 * width);
-        pack_weights(layout, source, first, width, panel + 8 * width, bias);
+        if (source->channel_stride == 1 && source->k_stride != 1) {
+            pack_rows(layout, source, first, width, panel + 8 * width, bias);
+        } else {
+            pack_weights(layout, source, first, width, panel + 8 * width, bias);
+        }
         int32_t factor = layout->activation_offset - source->input_zero_point;
         for (size_t p = 0; p < width; p++) {
             size_t channel = first + oct_q8_panel_channel(layout, width, p);

@@ -12,7 +12,7 @@
 #include "kernels/q8_conv.h"
 
 typedef struct OctQ8Layout {
-    uint32_t nr;    /* a multiple of 4 * lanes */
+    uint32_t nr;    /* a multiple of 4 * lanes, at most 64 */
     uint32_t lanes; /* 1, 2 or 4 */
     /* a group is stored as [width][k 0, k 2] and then [width][k 1, k 3] */
     bool split_pairs;
