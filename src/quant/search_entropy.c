@@ -5,6 +5,7 @@
 #include "quant/observer_state.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The natural logarithm of a positive normal number, from operations that give the same bits
  * everywhere: ln m = 2 atanh((m - 1) / (m + 1)) by its series, m in [sqrt(1/2), sqrt(2)). */
@@ -61,6 +62,42 @@ static double divergence(const int64_t *histogram, int32_t bins, int32_t first, 
     return sum;
 }
 
+/* The counts with the bin that holds 0 brought down to its greater neighbor. Rectifiers make it a
+ * spike that any merging would smear, although 0 itself is always exact. */
+static void flatten_zero(int64_t *histogram, int32_t bins, int32_t zero) {
+    int64_t below = zero > 0 ? histogram[zero - 1] : 0;
+    int64_t above = zero + 1 < bins ? histogram[zero + 1] : 0;
+    int64_t neighbor = below > above ? below : above;
+    histogram[zero] = histogram[zero] < neighbor ? histogram[zero] : neighbor;
+}
+
+typedef struct Best {
+    double divergence;
+    int32_t first, last;
+} Best;
+
+/* Ranges grow from the bin that holds 0 by the same number of bins on both sides, until the data's
+ * ends; a one-sided range grows on one side. */
+static Best search(const int64_t *histogram, int32_t bins, int32_t zero, int32_t levels) {
+    const int32_t stride = bins / 512 > 1 ? bins / 512 : 1;
+    Best best = {.divergence = INFINITY, .last = bins};
+    for (int32_t reach = stride; reach <= bins + stride; reach += stride) {
+        int32_t first = zero - reach > 0 ? zero - reach : 0;
+        int32_t last = zero + reach < bins ? zero + reach : bins;
+        if (last - first < levels) {
+            continue;
+        }
+        double value = divergence(histogram, bins, first, last, levels);
+        if (value < best.divergence) {
+            best = (Best){.divergence = value, .first = first, .last = last};
+        }
+        if (first == 0 && last == bins) {
+            break;
+        }
+    }
+    return best;
+}
+
 OctetStatus oct_search_entropy(const int64_t *histogram, int32_t bins, const OctetQSpec *spec,
                                float minimum, float maximum, float *new_minimum, float *new_maximum,
                                OctetDiagnostic *diagnostic) {
@@ -69,33 +106,23 @@ OctetStatus oct_search_entropy(const int64_t *histogram, int32_t bins, const Oct
     *new_minimum = minimum;
     *new_maximum = maximum;
     int64_t levels = (int64_t)quant_max - quant_min + 1;
-    if (levels > bins / 2) {
-        levels = bins / 2;
-    }
+    levels = levels < bins / 2 ? levels : bins / 2;
     if (minimum >= maximum) {
         return OCTET_OK;
     }
-    /* ranges grow from the bin that holds 0 by the same number of bins on both sides, until the
-     * data's ends; a one-sided range grows on one side */
-    int32_t zero = oct_histogram_bin(fminf(fmaxf(0.0F, minimum), maximum), minimum, maximum, bins);
-    double least = INFINITY;
-    const int32_t stride = bins / 512 > 1 ? bins / 512 : 1;
-    for (int32_t reach = stride; reach <= bins + stride; reach += stride) {
-        int32_t first = zero - reach > 0 && zero > 0 ? zero - reach : 0;
-        int32_t last = zero + reach < bins ? zero + reach : bins;
-        if (last - first < levels) {
-            continue;
-        }
-        double value = divergence(histogram, bins, first, last, (int32_t)levels);
-        if (value < least) {
-            double width = ((double)maximum - minimum) / bins;
-            least = value;
-            *new_minimum = first == 0 ? minimum : (float)(minimum + first * width);
-            *new_maximum = last == bins ? maximum : (float)(minimum + last * width);
-        }
-        if (first == 0 && last == bins) {
-            break;
-        }
+    int64_t *counts = oct_calloc((size_t)bins, sizeof *counts);
+    if (!counts) {
+        return oct_fail_memory(diagnostic);
     }
+    memcpy(counts, histogram, (size_t)bins * sizeof *counts);
+    int32_t zero = oct_histogram_bin(fminf(fmaxf(0.0F, minimum), maximum), minimum, maximum, bins);
+    if (minimum <= 0 && maximum >= 0) {
+        flatten_zero(counts, bins, zero);
+    }
+    Best best = search(counts, bins, zero, (int32_t)levels);
+    oct_free(counts);
+    double width = ((double)maximum - minimum) / bins;
+    *new_minimum = best.first == 0 ? minimum : (float)(minimum + best.first * width);
+    *new_maximum = best.last == bins ? maximum : (float)(minimum + best.last * width);
     return OCTET_OK;
 }
