@@ -58,7 +58,7 @@ static double fastest(PeakLoop loop) {
         return 12.0 * (macs);                                                                      \
     }
 X86_LOOP(int8_avx512, "vpdpbusd", "zmm", 64)
-X86_LOOP(int8_avxvnni, "{vex} vpdpbusd", "ymm", 32)
+X86_LOOP(int8_avxvnni, "%{vex%} vpdpbusd", "ymm", 32)
 X86_LOOP(f32_avx512, "vfmadd231ps", "zmm", 16)
 X86_LOOP(f32_avx2, "vfmadd231ps", "ymm", 8)
 
