@@ -71,8 +71,9 @@ static void test_layouts(void **state) {
     OctetThreadPool *pool = NULL;
     assert_int_equal(octet_thread_pool_create(2, &pool, NULL), OCTET_OK);
     const int32_t to_nhwc[] = {0, 2, 3, 1}, to_nchw[] = {0, 3, 1, 2};
-    const int64_t sizes[][4] = {{1, 3, 61, 47}, {2, 64, 7, 7}, {3, 17, 33, 1}, {1, 129, 30, 31}};
-    for (size_t i = 0; i < 4; i++) {
+    const int64_t sizes[][4] = {{1, 3, 61, 47},   {2, 64, 7, 7},  {3, 17, 33, 1},
+                                {1, 129, 30, 31}, {3, 2, 31, 17}, {3, 31, 17, 2}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         for (size_t element_size = 1; element_size <= 8; element_size *= 2) {
             check_transpose(&random, element_size, 4, sizes[i], to_nhwc, pool);
             check_transpose(&random, element_size, 4, sizes[i], to_nchw, NULL);

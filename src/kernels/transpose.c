@@ -35,6 +35,70 @@ TRANSPOSE_COLUMNS(uint16_t)
 TRANSPOSE_COLUMNS(uint32_t)
 TRANSPOSE_COLUMNS(uint64_t)
 
+/* Matrices of two rows or two columns, as the channel shuffle with two groups has them: plain loops
+ * that compilers make shuffles of. */
+#define TRANSPOSE_PAIRS(type)                                                                      \
+    static void interleave_##type(const void *source, void *destination, size_t columns) {         \
+        const type *restrict input = source;                                                       \
+        type *restrict output = destination;                                                       \
+        for (size_t i = 0; i < columns; i++) {                                                     \
+            output[2 * i] = input[i];                                                              \
+            output[2 * i + 1] = input[columns + i];                                                \
+        }                                                                                          \
+    }                                                                                              \
+    static void separate_##type(const void *source, void *destination, size_t rows) {              \
+        const type *restrict input = source;                                                       \
+        type *restrict output = destination;                                                       \
+        for (size_t i = 0; i < rows; i++) {                                                        \
+            output[i] = input[2 * i];                                                              \
+            output[rows + i] = input[2 * i + 1];                                                   \
+        }                                                                                          \
+    }
+TRANSPOSE_PAIRS(uint8_t)
+TRANSPOSE_PAIRS(uint32_t)
+
+typedef void (*TransposePairs)(const void *source, void *destination, size_t count);
+
+typedef struct PairsJob {
+    TransposePairs transpose;
+    size_t count, bytes; /* of pairs, and of a matrix */
+    size_t matrices, matrices_per_task;
+    const uint8_t *input;
+    uint8_t *output;
+} PairsJob;
+
+static void pairs_task(void *user, size_t index) {
+    const PairsJob *job = user;
+    size_t end = (index + 1) * job->matrices_per_task;
+    end = end < job->matrices ? end : job->matrices;
+    for (size_t i = index * job->matrices_per_task; i < end; i++) {
+        job->transpose(job->input + i * job->bytes, job->output + i * job->bytes, job->count);
+    }
+}
+
+/* False if it is no such matrix. */
+static bool transpose_pairs(size_t element_size, size_t batch, size_t rows, size_t columns,
+                            const void *input, void *output, OctetThreadPool *pool) {
+    if ((rows != 2 && columns != 2) || (element_size != 1 && element_size != 4)) {
+        return false;
+    }
+    bool bytes = element_size == 1;
+    PairsJob job = {.count = rows == 2 ? columns : rows,
+                    .bytes = rows * columns * element_size,
+                    .matrices = batch,
+                    .input = input,
+                    .output = output};
+    if (rows == 2) {
+        job.transpose = bytes ? interleave_uint8_t : interleave_uint32_t;
+    } else {
+        job.transpose = bytes ? separate_uint8_t : separate_uint32_t;
+    }
+    job.matrices_per_task = TASK_ELEMENTS / (rows * columns) + 1;
+    oct_parallel_for(pool, pairs_task, &job,
+                     (batch + job.matrices_per_task - 1) / job.matrices_per_task);
+    return true;
+}
+
 static void matrix_task(void *user, size_t index) {
     const MatrixJob *job = user;
     size_t bytes = job->rows * job->columns * job->element_size;
@@ -66,6 +130,9 @@ void oct_transpose_matrix(size_t element_size, size_t batch, size_t rows, size_t
     }
     if (rows == 1 || columns == 1) {
         memcpy(output, input, batch * rows * columns * element_size);
+        return;
+    }
+    if (transpose_pairs(element_size, batch, rows, columns, input, output, pool)) {
         return;
     }
     MatrixJob job = {element_size, rows, columns, 0, 0, input, output};
