@@ -6,7 +6,7 @@
 
 /* For positive finite normal x: x = 2^e * m with m in [sqrt(1/2), sqrt(2)), and
  * log(m) = 2 * (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m + 1), |s| <= 0.172. */
-static double log_double(double x) {
+double oct_vmath_log_double(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     int64_t exponent = (int64_t)(bits >> 52) - 1023;
@@ -27,7 +27,7 @@ static double log_double(double x) {
 }
 
 /* For |x| <= 700: 2^n * exp(r), r within half of log(2), by its power series. */
-static double exp_double(double x) {
+double oct_vmath_exp_double(double x) {
     double n = rint(x * 1.4426950408889634);
     double r = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10;
     double sum = 1;
@@ -84,7 +84,7 @@ static double acos_value(double x) {
 /* exp of |x|; beyond 100 sinh and cosh are infinite in f32 anyway. */
 static double exp_of_magnitude(double x) {
     double magnitude = fabs(x);
-    return exp_double(magnitude < 100 ? magnitude : 100);
+    return oct_vmath_exp_double(magnitude < 100 ? magnitude : 100);
 }
 
 static double sinh_value(double x) {
@@ -113,7 +113,7 @@ static double asinh_value(double x) {
     }
     double square = a * a;
     double magnitude = a < 0.01 ? a * (1 - square * (1.0 / 6 - square * (3.0 / 40)))
-                                : log_double(a + sqrt(square + 1));
+                                : oct_vmath_log_double(a + sqrt(square + 1));
     return x < 0 ? -magnitude : x == 0 ? x : magnitude;
 }
 
@@ -121,7 +121,7 @@ static double acosh_value(double x) {
     if (!(x >= 1)) {
         return NAN;
     }
-    return x > 1e300 ? x : log_double(x + sqrt(x * x - 1));
+    return x > 1e300 ? x : oct_vmath_log_double(x + sqrt(x * x - 1));
 }
 
 static double atanh_value(double x) {
@@ -132,8 +132,41 @@ static double atanh_value(double x) {
     double square = a * a;
     double magnitude = a == 1     ? INFINITY
                        : a < 0.01 ? a * (1 + square * (1.0 / 3 + square * 0.2))
-                                  : 0.5 * log_double((1 + a) / (1 - a));
+                                  : 0.5 * oct_vmath_log_double((1 + a) / (1 - a));
     return x < 0 ? -magnitude : x == 0 ? x : magnitude;
+}
+
+void oct_vmath_turn(int64_t k, int64_t n, double *cosine, double *sine) {
+    k %= n;
+    k += k < 0 ? n : 0;
+    /* quarters of a turn, and the rest in [-1/8, 1/8] of a turn */
+    int64_t quarter = (8 * k + n) / (2 * n);
+    double x = 6.283185307179586 * ((double)(4 * k - quarter * n) / (4.0 * (double)n));
+    double square = x * x;
+    double c = 1;
+    double s = 1;
+    for (int i = 8; i >= 1; i--) {
+        c = 1 - c * square / ((2 * i) * (2 * i - 1));
+        s = 1 - s * square / ((2 * i) * (2 * i + 1));
+    }
+    s *= x;
+    switch (quarter & 3) {
+    case 0:
+        *cosine = c;
+        *sine = s;
+        break;
+    case 1:
+        *cosine = -s;
+        *sine = c;
+        break;
+    case 2:
+        *cosine = -c;
+        *sine = -s;
+        break;
+    default:
+        *cosine = s;
+        *sine = -c;
+    }
 }
 
 #define DEFINE(name)                                                                               \

@@ -7,17 +7,27 @@
     X(cast)                                                                                        \
     X(concat)                                                                                      \
     X(cumsum)                                                                                      \
+    X(einsum)                                                                                      \
     X(expand)                                                                                      \
     X(gather)                                                                                      \
     X(identity)                                                                                    \
+    X(loss)                                                                                        \
+    X(matrix)                                                                                      \
+    X(ngrams)                                                                                      \
     X(order)                                                                                       \
     X(pad)                                                                                         \
     X(query)                                                                                       \
+    X(random)                                                                                      \
+    X(recurrent)                                                                                   \
     X(reduce)                                                                                      \
     X(reshape)                                                                                     \
+    X(roi)                                                                                         \
+    X(sampling)                                                                                    \
     X(scatter)                                                                                     \
     X(select)                                                                                      \
+    X(signal)                                                                                      \
     X(slice)                                                                                       \
+    X(suppression)                                                                                 \
     X(transpose)                                                                                   \
     X(unary)                                                                                       \
     X(where)

@@ -29,8 +29,11 @@ static OctetStatus check_dropout(const OctGraph *graph, const OctNode *node,
 }
 
 static OctetStatus run_copy(void *state, const OctRun *run) {
-    (void)state;
+    const OctNode *node = state;
     size_t bytes = 0;
+    if (run->input_count > 2 && run->inputs[2].data && *(const uint8_t *)run->inputs[2].data != 0) {
+        return oct_fail_op(run->diagnostic, OCTET_ERROR_UNSUPPORTED, node, "is in training mode");
+    }
     OCT_TRY(oct_run_output(run, 0, &run->inputs[0].shape));
     OCT_TRY(oct_tensor_bytes(run->inputs[0].dtype, &run->inputs[0].shape, &bytes, run->diagnostic));
     if (bytes > 0 && run->outputs[0].data != run->inputs[0].data) {
@@ -48,7 +51,7 @@ static OctetStatus run_copy(void *state, const OctRun *run) {
 }
 
 static OctetStatus prepare_copy(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    (void)prepare;
+    prepared->state = (void *)(uintptr_t)prepare->node;
     prepared->run = run_copy;
     prepared->kernel = "copy";
     return OCTET_OK;

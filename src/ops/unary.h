@@ -26,5 +26,10 @@ struct OctUnary {
  * from constant inputs too; open bounds are read when running). */
 OctetStatus oct_unary_of(const OctNode *node, OctetCpu cpu, OctUnary *unary,
                          OctetDiagnostic *diagnostic);
+/* The same for a function by the name that recurrent operators use, which adds Affine and
+ * ScaledTanh; alpha and beta NULL: the defaults. False if there is none of that name,
+ * whatever its letters' case. */
+bool oct_unary_by_name(const char *name, OctetCpu cpu, const float *alpha, const float *beta,
+                       OctUnary *unary);
 
 #endif

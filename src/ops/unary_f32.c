@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { BLOCK = 256 };
 
@@ -114,6 +115,19 @@ static void tan_f32(const OctUnary *u, const float *in, float *out, size_t n) {
         u->math->sin(in + begin, out + begin, count);
         u->vector->vector_vector[OCT_F32_DIV](out + begin, cosine, out + begin, count);
     }
+}
+
+/* alpha * x + beta */
+static void affine_f32(const OctUnary *u, const float *in, float *out, size_t n) {
+    u->vector->vector_scalar[OCT_F32_MUL](in, &u->alpha, out, n);
+    u->vector->vector_scalar[OCT_F32_ADD](out, &u->beta, out, n);
+}
+
+/* alpha * tanh(beta * x) */
+static void scaled_tanh_f32(const OctUnary *u, const float *in, float *out, size_t n) {
+    u->vector->vector_scalar[OCT_F32_MUL](in, &u->beta, out, n);
+    u->math->tanh(out, out, n);
+    u->vector->vector_scalar[OCT_F32_MUL](out, &u->alpha, out, n);
 }
 
 static void thresholded_relu_f32(const OctUnary *u, const float *in, float *out, size_t n) {
@@ -239,6 +253,8 @@ static const Function functions[] = {
     {"Silu", silu_f32, NULL, {0}, {0}, {0}},
     {"ThresholdedRelu", thresholded_relu_f32, NULL, {"alpha", 1.0f}, {0}, {0}},
     {"Shrink", shrink_f32, NULL, {"lambd", 0.5f}, {"bias", 0.0f}, {0}},
+    {"Affine", affine_f32, NULL, {"alpha", 1.0f}, {"beta", 0.0f}, {0}},
+    {"ScaledTanh", scaled_tanh_f32, NULL, {"alpha", 1.0f}, {"beta", 1.0f}, {0}},
     {"Not", NULL, not_bool, {0}, {0}, {0}},
     {"BitwiseNot", NULL, not_bits, {0}, {0}, {0}},
 };
@@ -287,4 +303,20 @@ OctetStatus oct_unary_of(const OctNode *node, OctetCpu cpu, OctUnary *unary,
         return function->f32 == clip_f32 ? clip_bounds(node, unary, diagnostic) : OCTET_OK;
     }
     return oct_fail_op(diagnostic, OCTET_ERROR_INTERNAL, node, "is no function of one number");
+}
+
+bool oct_unary_by_name(const char *name, OctetCpu cpu, const float *alpha, const float *beta,
+                       OctUnary *unary) {
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        const Function *function = &functions[i];
+        if (strcasecmp(function->name, name) == 0 && function->f32) {
+            *unary = (OctUnary){.vector = oct_f32_vector_select(cpu),
+                                .math = oct_vmath_select(cpu),
+                                .f32 = function->f32,
+                                .alpha = alpha ? *alpha : function->alpha.fallback,
+                                .beta = beta ? *beta : function->beta.fallback};
+            return true;
+        }
+    }
+    return false;
 }
