@@ -1,7 +1,9 @@
 /* The bodies of the pooling kernels, included once a level after its vector abstraction, with
  * BUNDLE, BUNDLE_NAME and BUNDLE_CPU defined. No include guard. */
 
-/* Walks the box of taps with up to two vectors of channels; `part` lanes of the first one when
+enum { BLOCK = 4 };
+
+/* Walks the box of taps with up to BLOCK vectors of channels; `part` lanes of the first one when
  * there is no whole vector. `folded` is x folded into best[v]. */
 #define FOLD(name, first, folded)                                                                  \
     OCT_SIMD void name(const OctF32PoolBox *box, size_t channel, size_t vectors, size_t part,      \
@@ -27,10 +29,10 @@ FOLD(fold_sum, 0.0f, s_add(best[v], x))
 #define WALK(name, parameters, fold, finish)                                                       \
     static void name parameters {                                                                  \
         size_t channel = 0;                                                                        \
-        F best[2];                                                                                 \
-        for (; channel + 2 * LANES <= channels; channel += 2 * LANES) {                            \
-            fold(box, channel, 2, 0, best);                                                        \
-            for (size_t v = 0; v < 2; v++) {                                                       \
+        F best[BLOCK];                                                                             \
+        for (; channel + BLOCK * LANES <= channels; channel += BLOCK * LANES) {                    \
+            fold(box, channel, BLOCK, 0, best);                                                    \
+            for (size_t v = 0; v < BLOCK; v++) {                                                   \
                 F x = best[v];                                                                     \
                 s_store(output + channel + v * LANES, finish);                                     \
             }                                                                                      \
@@ -50,33 +52,50 @@ WALK(maximum, (const OctF32PoolBox *box, size_t channels, float *output), fold_m
 WALK(average, (const OctF32PoolBox *box, size_t channels, float divisor, float *output), fold_sum,
      s_div(x, s_set(divisor)))
 
-/* Sums of 64 pixels at a time, then of these sums. */
-OCT_SIMD F sum_column(const float *input, size_t pixels, size_t stride, size_t part) {
-    F total = s_set(0.0f);
+/* Sums of 64 pixels at a time, then of these sums, for `vectors` vectors of channels. */
+OCT_SIMD void sum_columns(const float *input, size_t pixels, size_t stride, size_t vectors,
+                          size_t part, F *total) {
+    for (size_t v = 0; v < vectors; v++) {
+        total[v] = s_set(0.0f);
+    }
     for (size_t first = 0; first < pixels; first += 64) {
         size_t end = pixels - first < 64 ? pixels : first + 64;
-        F sum = s_set(0.0f);
+        F sum[BLOCK];
+        for (size_t v = 0; v < vectors; v++) {
+            sum[v] = s_set(0.0f);
+        }
         for (size_t pixel = first; pixel < end; pixel++) {
             const float *p = input + pixel * stride;
-            sum = s_add(sum, part ? s_load_part(p, part) : s_load(p));
+            for (size_t v = 0; v < vectors; v++) {
+                sum[v] = s_add(sum[v], part ? s_load_part(p, part) : s_load(p + v * LANES));
+            }
         }
-        total = s_add(total, sum);
+        for (size_t v = 0; v < vectors; v++) {
+            total[v] = s_add(total[v], sum[v]);
+        }
     }
-    return total;
 }
 
 static void column_average(const float *input, size_t pixels, size_t stride, size_t channels,
                            float *output) {
     F divisor = s_set((float)pixels);
+    F total[BLOCK];
     size_t channel = 0;
-    for (; channel + LANES <= channels; channel += LANES) {
-        F total = sum_column(input + channel, pixels, stride, 0);
-        s_store(output + channel, s_div(total, divisor));
+    for (; channel + BLOCK * LANES <= channels; channel += BLOCK * LANES) {
+        sum_columns(input + channel, pixels, stride, BLOCK, 0, total);
+        for (size_t v = 0; v < BLOCK; v++) {
+            s_store(output + channel + v * LANES, s_div(total[v], divisor));
+        }
     }
-    if (channel < channels) {
+    for (; channel < channels; channel += LANES) {
         size_t rest = channels - channel;
-        F total = sum_column(input + channel, pixels, stride, rest);
-        s_store_part(output + channel, s_div(total, divisor), rest);
+        sum_columns(input + channel, pixels, stride, 1, rest < LANES ? rest : 0, total);
+        F value = s_div(total[0], divisor);
+        if (rest < LANES) {
+            s_store_part(output + channel, value, rest);
+        } else {
+            s_store(output + channel, value);
+        }
     }
 }
 
