@@ -224,9 +224,28 @@ static void test_many_taps(void **state) {
     }
 }
 
-static void check_product(CheckRandom *random, size_t m, size_t n, size_t k, bool transposed,
-                          OctetThreadPool *pool) {
-    size_t a_stride = k + (size_t)check_range(random, 0, 3);
+/* Colliding rows with more than one tap, and with a residual. */
+static void test_colliding_rows(void **state) {
+    (void)state;
+    CheckRandom random = check_random(14);
+    for (int residual = 0; residual < 3; residual++) {
+        Case c = {.spec = {.input_channels = 1024,
+                           .output_channels = 23,
+                           .groups = 1,
+                           .kernel = {1, 1, 2},
+                           .stride = {1, 1, 1},
+                           .dilation = {1, 1, 1}},
+                  .shape = {.batch = 1, .input = {1, 2, 17}, .output = {1, 2, 17}},
+                  .residual = residual > 0,
+                  .in_place = residual > 1,
+                  .minimum = 0.0f,
+                  .maximum = INFINITY};
+        check_case(&c, &random, NULL);
+    }
+}
+
+static void check_product(CheckRandom *random, size_t m, size_t n, size_t k, size_t a_stride,
+                          bool transposed, OctetThreadPool *pool) {
     size_t b_stride = (transposed ? k : n) + (size_t)check_range(random, 0, 3);
     size_t output_stride = n + (size_t)check_range(random, 0, 2);
     size_t b_count = b_stride * (transposed ? n : k);
@@ -280,11 +299,16 @@ static void test_matrix_products(void **state) {
     OctetThreadPool *pool = NULL;
     assert_int_equal(octet_thread_pool_create(2, &pool, NULL), OCTET_OK);
     for (size_t m = 1; m <= 17; m++) {
-        check_product(&random, m, (size_t)check_range(&random, 1, 70),
-                      (size_t)check_range(&random, 0, 33), m & 1, m & 2 ? pool : NULL);
+        size_t k = (size_t)check_range(&random, 0, 33);
+        check_product(&random, m, (size_t)check_range(&random, 1, 70), k,
+                      k + (size_t)check_range(&random, 0, 3), m & 1, m & 2 ? pool : NULL);
     }
-    check_product(&random, 29, 130, 300, true, pool);
-    check_product(&random, 40, 33, 1000, false, NULL);
+    check_product(&random, 29, 130, 300, 301, true, pool);
+    check_product(&random, 40, 33, 1000, 1000, false, NULL);
+    /* rows that collide in L1, so that the driver copies them piece by piece */
+    check_product(&random, 29, 56, 1100, 2048, false, NULL);
+    check_product(&random, 30, 40, 1024, 1024, true, pool);
+    check_product(&random, 14, 8, 513, 1024, false, NULL);
     octet_thread_pool_free(pool);
 }
 
@@ -321,6 +345,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_convolutions),
         cmocka_unit_test(test_many_taps),
+        cmocka_unit_test(test_colliding_rows),
         cmocka_unit_test(test_matrix_products),
         cmocka_unit_test(test_refusals),
     };

@@ -1,5 +1,5 @@
 /* Preprocessing as text, on images and on arrays; label files. */
-#include "octet/data.h"
+#include "data/image.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,6 +142,33 @@ static void test_image_shapes(void **state) {
     assert_null(image("raw", input_of(4, -1, 5, 16, 16)));
 }
 
+/* Resizing and cutting while decoding gives what doing it afterwards gives. */
+static void test_resize_and_crop(void **state) {
+    (void)state;
+    static const int32_t cases[][3] = {{10, 8, 5}, {30, 8, 5},  {23, 9, 6}, {11, 17, 8},
+                                       {40, 6, 9}, {5, 30, 12}, {9, 9, 9},  {23, 17, 4}};
+    for (size_t i = 0; i < 8; i++) {
+        const int32_t *c = cases[i];
+        char text[128];
+        OctImage wanted;
+        OctetTensor *pixels;
+        assert_int_equal(octet_npy_read(IMAGES "rgb.png.npy", &pixels, NULL), OCTET_OK);
+        assert_int_equal(oct_image_create(23, 17, 3, &wanted, NULL), OCTET_OK);
+        memcpy(wanted.pixels, pixels->data, pixels->bytes);
+        octet_tensor_free(pixels);
+        assert_int_equal(oct_image_resize(&wanted, c[0], c[1], NULL), OCTET_OK);
+        assert_int_equal(oct_image_center_crop(&wanted, c[2], c[2], NULL), OCTET_OK);
+        snprintf(text, sizeof text, "resize=%dx%d crop=%d", c[0], c[1], c[2]);
+        OctetTensor *tensor = image(text, input_of(4, -1, -1, -1, 3));
+        assert_non_null(tensor);
+        for (size_t k = 0; k < (size_t)(c[2] * c[2] * 3); k++) {
+            assert_true(((float *)tensor->data)[k] == wanted.pixels[k]);
+        }
+        octet_tensor_free(tensor);
+        oct_image_free(&wanted);
+    }
+}
+
 static OctetTensor *array(OctetDType dtype, OctetShape shape) {
     OctetTensor *ramp, *tensor;
     assert_int_equal(octet_tensor_create(OCTET_F32, &shape, &ramp, NULL), OCTET_OK);
@@ -270,9 +297,13 @@ static void test_labels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_bad_text),
-        cmocka_unit_test(test_image),        cmocka_unit_test(test_image_shapes),
-        cmocka_unit_test(test_array_values), cmocka_unit_test(test_array_shapes),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_bad_text),
+        cmocka_unit_test(test_image),
+        cmocka_unit_test(test_image_shapes),
+        cmocka_unit_test(test_resize_and_crop),
+        cmocka_unit_test(test_array_values),
+        cmocka_unit_test(test_array_shapes),
         cmocka_unit_test(test_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,15 @@ typedef struct Shape {
     bool weight_zero_points, add;
 } Shape;
 
+/* ONNX's order from the one of OctQ8ConvParams. */
+static void to_oihw(const Shape *s, const int8_t *weights, int8_t *oihw) {
+    size_t in = s->in_channels / s->groups, taps = s->kernel_h * s->kernel_w;
+    for (size_t i = 0; i < s->out_channels * taps * in; i++) {
+        size_t channel = i / (taps * in), tap = i / in % taps;
+        oihw[(channel * in + i % in) * taps + tap] = weights[i];
+    }
+}
+
 static int32_t reference_acc(const OctQ8ConvParams *p, const Shape *s, const uint8_t *input,
                              size_t image, size_t y, size_t x, size_t channel) {
     size_t in = s->in_channels / s->groups, group = channel / (s->out_channels / s->groups);
@@ -86,7 +95,15 @@ static void run_shape(const Shape *s, OctetCpu cpu, OctetThreadPool *pool, Check
     OctQ8ConvSetup setup;
     OctetDiagnostic diagnostic = {0};
     size_t in_stride = s->in_channels + s->in_gap, out_stride = s->out_channels + s->out_gap;
-    assert_int_equal(oct_q8_conv_create(&p, cpu, &conv, &diagnostic), OCTET_OK);
+    OctQ8ConvParams given = p;
+    int8_t *oihw = malloc(depth * s->out_channels);
+    assert_non_null(oihw);
+    to_oihw(s, weights, oihw);
+    if (check_range(random, 0, 1)) {
+        given.weights = oihw;
+        given.weights_oihw = true;
+    }
+    assert_int_equal(oct_q8_conv_create(&given, cpu, &conv, &diagnostic), OCTET_OK);
     assert_int_equal(oct_q8_conv_setup(conv, s->batch, s->in_h, s->in_w, in_stride, out_stride,
                                        out_stride, &setup, &diagnostic),
                      OCTET_OK);
@@ -117,6 +134,7 @@ static void run_shape(const Shape *s, OctetCpu cpu, OctetThreadPool *pool, Check
         check_same_bytes(output + pixel * out_stride, row, out_stride, what);
     }
     oct_q8_conv_free(conv);
+    free(oihw);
     free(weights);
     free(bias);
     free(zeros);

@@ -1,4 +1,5 @@
 #include "data/image.h"
+#include "data/rows.h"
 
 #include "base/diag.h"
 #include "base/file.h"
@@ -9,9 +10,7 @@
 /* JPEG's own limit; a longer side would also need a filter of many megabytes. */
 enum { SIDE_MAX = 65535 };
 
-OctetStatus oct_image_create(int64_t width, int64_t height, int32_t channels, OctImage *image,
-                             OctetDiagnostic *diagnostic) {
-    *image = (OctImage){0};
+OctetStatus oct_image_check_size(int64_t width, int64_t height, OctetDiagnostic *diagnostic) {
     if (width < 1 || height < 1 || width > SIDE_MAX || height > SIDE_MAX ||
         width * height > OCTET_MAX_PIXELS) {
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
@@ -19,6 +18,13 @@ OctetStatus oct_image_create(int64_t width, int64_t height, int32_t channels, Oc
                         "%d pixels a side",
                         (long long)width, (long long)height, OCTET_MAX_PIXELS / 1000000, SIDE_MAX);
     }
+    return OCTET_OK;
+}
+
+OctetStatus oct_image_create(int64_t width, int64_t height, int32_t channels, OctImage *image,
+                             OctetDiagnostic *diagnostic) {
+    *image = (OctImage){0};
+    OCT_TRY(oct_image_check_size(width, height, diagnostic));
     uint8_t *pixels = oct_calloc((size_t)(width * height), (size_t)channels);
     if (!pixels) {
         return oct_fail_memory(diagnostic);
@@ -52,39 +58,14 @@ bool octet_is_image(const char *path) {
     return is_image;
 }
 
-OctetStatus oct_image_decode(const uint8_t *data, size_t bytes, OctImage *image,
-                             OctetDiagnostic *diagnostic) {
+OctetStatus oct_image_decode(const uint8_t *data, size_t bytes, const OctRowPlanner *planner,
+                             OctImage *image, OctetDiagnostic *diagnostic) {
     *image = (OctImage){0};
     if (oct_is_jpeg(data, bytes)) {
-        return oct_jpeg_decode(data, bytes, image, diagnostic);
+        return oct_jpeg_decode(data, bytes, planner, image, diagnostic);
     }
     if (oct_is_png(data, bytes)) {
-        return oct_png_decode(data, bytes, image, diagnostic);
+        return oct_png_decode(data, bytes, planner, image, diagnostic);
     }
     return oct_fail(diagnostic, OCTET_ERROR_FORMAT, "this is neither a JPEG nor a PNG");
-}
-
-OctetStatus oct_image_set_channels(OctImage *image, int32_t channels, OctetDiagnostic *diagnostic) {
-    if (image->channels == channels) {
-        return OCTET_OK;
-    }
-    OctImage made;
-    OCT_TRY(oct_image_create(image->width, image->height, channels, &made, diagnostic));
-    size_t count = (size_t)image->width * (size_t)image->height;
-    const uint8_t *from = image->pixels;
-    uint8_t *to = made.pixels;
-    for (size_t i = 0; i < count; i++) {
-        if (channels == 1) {
-            /* ITU-R 601-2 in 16-bit fixed point */
-            uint32_t luma = from[0] * 19595u + from[1] * 38470u + from[2] * 7471u + 0x8000u;
-            *to++ = (uint8_t)(luma >> 16);
-            from += 3;
-        } else {
-            to[0] = to[1] = to[2] = *from++;
-            to += 3;
-        }
-    }
-    oct_image_free(image);
-    *image = made;
-    return OCTET_OK;
 }

@@ -17,27 +17,28 @@ OctetStatus oct_image_create(int64_t width, int64_t height, int32_t channels, Oc
                              OctetDiagnostic *diagnostic);
 void oct_image_free(OctImage *image);
 
-/* Decodes a JPEG or a PNG, told apart by the first bytes; 1 or 3 channels as the file has them. */
-OctetStatus oct_image_decode(const uint8_t *data, size_t bytes, OctImage *image,
-                             OctetDiagnostic *diagnostic);
-OctetStatus oct_jpeg_decode(const uint8_t *data, size_t bytes, OctImage *image,
-                            OctetDiagnostic *diagnostic);
-OctetStatus oct_png_decode(const uint8_t *data, size_t bytes, OctImage *image,
-                           OctetDiagnostic *diagnostic);
+/* The limits that oct_image_create keeps. */
+OctetStatus oct_image_check_size(int64_t width, int64_t height, OctetDiagnostic *diagnostic);
+
+/* Decodes a JPEG or a PNG, told apart by the first bytes, with what the planner (rows.h; may be
+ * NULL) wants done to the rows; else 1 or 3 channels as the file has them. */
+struct OctRowPlanner;
+OctetStatus oct_image_decode(const uint8_t *data, size_t bytes, const struct OctRowPlanner *planner,
+                             OctImage *image, OctetDiagnostic *diagnostic);
+OctetStatus oct_jpeg_decode(const uint8_t *data, size_t bytes, const struct OctRowPlanner *planner,
+                            OctImage *image, OctetDiagnostic *diagnostic);
+OctetStatus oct_png_decode(const uint8_t *data, size_t bytes, const struct OctRowPlanner *planner,
+                           OctImage *image, OctetDiagnostic *diagnostic);
 bool oct_is_jpeg(const uint8_t *data, size_t bytes);
 bool oct_is_png(const uint8_t *data, size_t bytes);
 
-/* To gray or to RGB, as Pillow's convert("L") and convert("RGB"). In place. */
-OctetStatus oct_image_set_channels(OctImage *image, int32_t channels, OctetDiagnostic *diagnostic);
-
-/* Resamples to width x height by a triangle filter that grows with the reduction (antialiased),
- * as Pillow's resize(size, BILINEAR): 22-bit fixed-point coefficients, first along rows, then along
- * columns, each pass rounded to 8 bits. The same bytes as Pillow's. In place. */
+/* Resamples to width x height as Pillow's resize(size, BILINEAR): first along rows, then along
+ * columns (filter.h). The same bytes as Pillow's. In place. */
 OctetStatus oct_image_resize(OctImage *image, int32_t width, int32_t height,
                              OctetDiagnostic *diagnostic);
-/* The same as resizing and oct_image_center_crop, without computing what is cut off. */
-OctetStatus oct_image_resize_and_crop(OctImage *image, int32_t width, int32_t height, int32_t crop,
-                                      OctetDiagnostic *diagnostic);
+/* The second half alone, and of it only the rows [first, first + count). */
+OctetStatus oct_image_resize_columns(OctImage *image, int32_t height, int32_t first, int32_t count,
+                                     OctetDiagnostic *diagnostic);
 /* Crops the middle: offsets rounded down, an image that is too small padded with zeros. In place.
  */
 OctetStatus oct_image_center_crop(OctImage *image, int32_t width, int32_t height,

@@ -1,4 +1,4 @@
-#include "data/image.h"
+#include "data/rows.h"
 
 #include "base/diag.h"
 
@@ -61,9 +61,10 @@ static void convert_cmyk(const uint8_t *from, uint8_t *to, int32_t width, bool i
     }
 }
 
-/* Everything that can jump; `row` and `image` are the caller's, so that nothing leaks. */
+/* Everything that can jump; `rows`, `ink` and `image` are the caller's, so that nothing leaks. */
 static OctetStatus decode(struct jpeg_decompress_struct *info, const uint8_t *data, size_t bytes,
-                          OctImage *image, OctImage *row, OctetDiagnostic *diagnostic) {
+                          const OctRowPlanner *planner, OctImage *image, OctRows *rows,
+                          OctImage *ink, OctetDiagnostic *diagnostic) {
     jpeg_mem_src(info, data, (unsigned long)bytes);
     jpeg_read_header(info, TRUE);
     bool gray = info->jpeg_color_space == JCS_GRAYSCALE;
@@ -73,29 +74,32 @@ static OctetStatus decode(struct jpeg_decompress_struct *info, const uint8_t *da
     } else {
         info->out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
     }
-    OCT_TRY(
-        oct_image_create(info->image_width, info->image_height, gray ? 1 : 3, image, diagnostic));
+    OCT_TRY(oct_rows_open(planner, info->image_width, info->image_height, gray ? 1 : 3, image, rows,
+                          diagnostic));
     if (cmyk) {
-        OCT_TRY(oct_image_create(info->image_width, 1, 4, row, diagnostic));
+        OCT_TRY(oct_image_create(info->image_width, 1, 4, ink, diagnostic));
     }
     jpeg_start_decompress(info);
-    size_t stride = (size_t)image->width * (size_t)image->channels;
     while (info->output_scanline < info->output_height) {
-        uint8_t *to = image->pixels + info->output_scanline * stride;
-        JSAMPROW into = cmyk ? row->pixels : to;
-        if (jpeg_read_scanlines(info, &into, 1) == 1 && cmyk) {
-            convert_cmyk(row->pixels, to, image->width, info->saw_Adobe_marker);
+        JSAMPROW into = cmyk ? ink->pixels : rows->row;
+        if (jpeg_read_scanlines(info, &into, 1) != 1) {
+            break;
         }
+        if (cmyk) {
+            convert_cmyk(ink->pixels, rows->row, rows->width, info->saw_Adobe_marker);
+        }
+        oct_rows_push(rows);
     }
     jpeg_finish_decompress(info);
     return OCTET_OK;
 }
 
-OctetStatus oct_jpeg_decode(const uint8_t *data, size_t bytes, OctImage *image,
-                            OctetDiagnostic *diagnostic) {
+OctetStatus oct_jpeg_decode(const uint8_t *data, size_t bytes, const OctRowPlanner *planner,
+                            OctImage *image, OctetDiagnostic *diagnostic) {
     struct jpeg_decompress_struct info;
     Decoder decoder;
-    OctImage row = {0};
+    OctRows rows = {0};
+    OctImage ink = {0};
     memset(&info, 0, sizeof info);
     memset(&decoder, 0, sizeof decoder);
     *image = (OctImage){0};
@@ -107,13 +111,14 @@ OctetStatus oct_jpeg_decode(const uint8_t *data, size_t bytes, OctImage *image,
     if (setjmp(decoder.escape) == 0) {
         jpeg_create_decompress(&info);
         info.progress = &decoder.progress;
-        status = decode(&info, data, bytes, image, &row, diagnostic);
+        status = decode(&info, data, bytes, planner, image, &rows, &ink, diagnostic);
     } else {
         status = oct_fail(diagnostic, OCTET_ERROR_FORMAT, "the JPEG can't be decoded: %s",
                           decoder.message);
     }
     jpeg_destroy_decompress(&info);
-    oct_image_free(&row);
+    oct_rows_close(&rows);
+    oct_image_free(&ink);
     if (status != OCTET_OK) {
         oct_image_free(image);
     }

@@ -1,9 +1,10 @@
-#include "data/preprocess.h"
+#include "octet/data.h"
 
 #include "base/diag.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tensor.h"
+#include "data/rows.h"
 
 #include <string.h>
 
@@ -54,28 +55,68 @@ static OctetStatus find_layout(const OctetDataInput *input, Layout *layout,
     return OCTET_OK;
 }
 
-static OctetStatus fit_size(const OctetPreprocess *preprocess, const Layout *layout,
-                            OctImage *image, OctetDiagnostic *diagnostic) {
-    bool resizes = preprocess->resize_short > 0 || preprocess->resize_width > 0;
-    int32_t width = preprocess->resize_width, height = preprocess->resize_height;
-    if (preprocess->resize_short > 0 &&
-        !oct_image_short_side_size(image->width, image->height, preprocess->resize_short, &width,
-                                   &height)) {
-        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
-                        "%d x %d pixels are too narrow to be resized to a short side of %d",
-                        image->width, image->height, preprocess->resize_short);
+/* What an image of a certain size goes through. */
+typedef struct Fit {
+    const OctetPreprocess *preprocess;
+    const OctetDataInput *input;
+    Layout layout;
+    int32_t channels;
+    int32_t width, height; /* to resize to */
+    bool then_to_model;    /* after a crop, scale to the model's size */
+} Fit;
+
+static OctetStatus choose_size(Fit *fit, int32_t width, int32_t height,
+                               OctetDiagnostic *diagnostic) {
+    const OctetPreprocess *preprocess = fit->preprocess;
+    bool model_has_size = fit->layout.width > 0 && fit->layout.height > 0;
+    fit->width = width;
+    fit->height = height;
+    if (preprocess->resize_short > 0) {
+        if (!oct_image_short_side_size(width, height, preprocess->resize_short, &fit->width,
+                                       &fit->height)) {
+            return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                            "%d x %d pixels are too narrow to be resized to a short side of %d",
+                            width, height, preprocess->resize_short);
+        }
+    } else if (preprocess->resize_width > 0) {
+        fit->width = preprocess->resize_width;
+        fit->height = preprocess->resize_height;
+    } else if (model_has_size && preprocess->crop > 0) {
+        fit->then_to_model = true;
+    } else if (model_has_size) {
+        fit->width = fit->layout.width;
+        fit->height = fit->layout.height;
     }
-    if (!resizes) {
-        width = image->width;
-        height = image->height;
+    return OCTET_OK;
+}
+
+/* Rows are resampled as they are decoded, and what the crop will cut off is not computed. */
+static OctetStatus plan_rows(void *user, int32_t width, int32_t height, OctRowPlan *plan,
+                             OctetDiagnostic *diagnostic) {
+    Fit *fit = user;
+    int32_t crop = fit->preprocess->crop;
+    OCT_TRY(choose_size(fit, width, height, diagnostic));
+    bool cuts = crop > 0 && fit->width > crop;
+    *plan = (OctRowPlan){.channels = fit->channels,
+                         .length = fit->width,
+                         .first = cuts ? (fit->width - crop) / 2 : 0,
+                         .count = cuts ? crop : fit->width};
+    return OCTET_OK;
+}
+
+/* The other axis, and padding. */
+static OctetStatus finish_size(const Fit *fit, OctImage *image, OctetDiagnostic *diagnostic) {
+    int32_t crop = fit->preprocess->crop;
+    bool cuts = crop > 0 && fit->height > crop;
+    if (fit->height != image->height) {
+        OCT_TRY(oct_image_resize_columns(image, fit->height, cuts ? (fit->height - crop) / 2 : 0,
+                                         cuts ? crop : fit->height, diagnostic));
     }
-    if (preprocess->crop > 0) {
-        OCT_TRY(oct_image_resize_and_crop(image, width, height, preprocess->crop, diagnostic));
-    } else {
-        OCT_TRY(oct_image_resize(image, width, height, diagnostic));
+    if (crop > 0) {
+        OCT_TRY(oct_image_center_crop(image, crop, crop, diagnostic));
     }
-    if (!resizes && layout->width > 0 && layout->height > 0) {
-        OCT_TRY(oct_image_resize(image, layout->width, layout->height, diagnostic));
+    if (fit->then_to_model) {
+        OCT_TRY(oct_image_resize(image, fit->layout.width, fit->layout.height, diagnostic));
     }
     return OCTET_OK;
 }
@@ -147,30 +188,22 @@ static OctetStatus choose_channels(const OctetPreprocess *preprocess, const Layo
     return OCTET_OK;
 }
 
-OctetStatus oct_preprocess_image(const OctetPreprocess *preprocess, OctImage *image,
-                                 const OctetDataInput *input, OctetTensor **tensor,
-                                 OctetDiagnostic *diagnostic) {
-    *tensor = NULL;
-    Layout layout;
-    int32_t channels;
-    OCT_TRY(find_layout(input, &layout, diagnostic));
-    OCT_TRY(choose_channels(preprocess, &layout, input->name, &channels, diagnostic));
-    OCT_TRY(check_counts(preprocess, channels, input->name, diagnostic));
-    OCT_TRY(oct_image_set_channels(image, channels, diagnostic));
-    OCT_TRY(fit_size(preprocess, &layout, image, diagnostic));
-    OCT_TRY(check_size(&layout, image, input->name, diagnostic));
-
-    OctetShape shape = {.rank = layout.rank, .dims = {1}};
-    int64_t *dims = layout.rank == 4 ? shape.dims + 1 : shape.dims;
-    dims[layout.channels_last ? 2 : 0] = channels;
-    dims[layout.channels_last ? 0 : 1] = image->height;
-    dims[layout.channels_last ? 1 : 2] = image->width;
+/* The finished pixels as a tensor of the model's layout and type. */
+static OctetStatus make_tensor(const Fit *fit, const OctImage *image, OctetTensor **tensor,
+                               OctetDiagnostic *diagnostic) {
+    const Layout *layout = &fit->layout;
+    OctetShape shape = {.rank = layout->rank, .dims = {1}};
+    int64_t *dims = layout->rank == 4 ? shape.dims + 1 : shape.dims;
+    dims[layout->channels_last ? 2 : 0] = fit->channels;
+    dims[layout->channels_last ? 0 : 1] = image->height;
+    dims[layout->channels_last ? 1 : 2] = image->width;
     OctetTensor *made;
     OCT_TRY(octet_tensor_create(OCTET_F32, &shape, &made, diagnostic));
-    store(preprocess, image, &layout, preprocess->channels == OCTET_CHANNELS_BGR, made->data);
-    if (input->dtype != OCTET_F32) {
+    store(fit->preprocess, image, layout, fit->preprocess->channels == OCTET_CHANNELS_BGR,
+          made->data);
+    if (fit->input->dtype != OCTET_F32) {
         OctetTensor *cast = NULL;
-        OctetStatus status = octet_tensor_cast(made, input->dtype, &cast, diagnostic);
+        OctetStatus status = octet_tensor_cast(made, fit->input->dtype, &cast, diagnostic);
         octet_tensor_free(made);
         OCT_TRY(status);
         made = cast;
@@ -179,18 +212,32 @@ OctetStatus oct_preprocess_image(const OctetPreprocess *preprocess, OctImage *im
     return OCTET_OK;
 }
 
+static OctetStatus read_image(const char *path, Fit *fit, OctImage *image,
+                              OctetDiagnostic *diagnostic) {
+    const char *name = fit->input->name;
+    OctRowPlanner planner = {.plan = plan_rows, .user = fit};
+    uint8_t *data;
+    size_t bytes;
+    OCT_TRY(find_layout(fit->input, &fit->layout, diagnostic));
+    OCT_TRY(choose_channels(fit->preprocess, &fit->layout, name, &fit->channels, diagnostic));
+    OCT_TRY(check_counts(fit->preprocess, fit->channels, name, diagnostic));
+    OCT_TRY(oct_file_read(path, IMAGE_BYTES_MAX, &data, &bytes, diagnostic));
+    OctetStatus status = oct_image_decode(data, bytes, &planner, image, diagnostic);
+    oct_free(data);
+    OCT_TRY(status);
+    OCT_TRY(finish_size(fit, image, diagnostic));
+    return check_size(&fit->layout, image, name, diagnostic);
+}
+
 OctetStatus octet_image_read(const char *path, const OctetPreprocess *preprocess,
                              const OctetDataInput *input, OctetTensor **tensor,
                              OctetDiagnostic *diagnostic) {
-    uint8_t *data;
-    size_t bytes;
+    Fit fit = {.preprocess = preprocess, .input = input};
     OctImage image = {0};
     *tensor = NULL;
-    OCT_TRY(oct_file_read(path, IMAGE_BYTES_MAX, &data, &bytes, diagnostic));
-    OctetStatus status = oct_image_decode(data, bytes, &image, diagnostic);
-    oct_free(data);
+    OctetStatus status = read_image(path, &fit, &image, diagnostic);
     if (status == OCTET_OK) {
-        status = oct_preprocess_image(preprocess, &image, input, tensor, diagnostic);
+        status = make_tensor(&fit, &image, tensor, diagnostic);
     }
     oct_image_free(&image);
     return oct_fail_in_file(diagnostic, status, path);

@@ -181,6 +181,7 @@ static OctQ8ConvPath choose_path(const OctQ8ConvParams *params, size_t copies) {
 static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, const int8_t *weights,
                               OctetDiagnostic *diagnostic) {
     size_t channel_stride = conv->taps * conv->k;
+    bool oihw = params->weights_oihw;
     conv->group_bytes = conv->bundle->packed_bytes(conv->group_out, conv->taps, conv->k);
     /* panels read 64-byte vectors */
     conv->group_bytes = (conv->group_bytes + 63) / 64 * 64;
@@ -197,8 +198,8 @@ static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, co
         OctQ8PackSource source = {
             .weights = weights + first * channel_stride,
             .channel_stride = channel_stride,
-            .tap_stride = conv->k,
-            .k_stride = 1,
+            .tap_stride = oihw ? 1 : conv->k,
+            .k_stride = oihw ? conv->taps : 1,
             .channels = conv->group_out,
             .taps = conv->taps,
             .k = conv->k,
@@ -237,6 +238,46 @@ static OctetStatus pack_depthwise(OctQ8Conv *conv, const OctQ8ConvParams *params
     return OCTET_OK;
 }
 
+/* [channels][inputs][taps] to [channels][taps][inputs]; NULL when out of memory. */
+static int8_t *reorder(const int8_t *weights, size_t channels, size_t inputs, size_t taps) {
+    int8_t *made = oct_calloc(channels * inputs, taps);
+    for (size_t c = 0; made && c < channels; c++) {
+        const int8_t *from = weights + c * inputs * taps;
+        int8_t *to = made + c * inputs * taps;
+        for (size_t i = 0; i < inputs; i++) {
+            for (size_t t = 0; t < taps; t++) {
+                to[t * inputs + i] = from[i * taps + t];
+            }
+        }
+    }
+    return made;
+}
+
+/* Picks the kernel and packs. Reading OIHW in place is possible where a position of the kernel's
+ * k is a single input channel and there is one copy of the taps. */
+static OctetStatus pack(OctQ8Conv *conv, const OctQ8ConvParams *params, const int8_t *weights,
+                        OctetCpu cpu, OctetDiagnostic *diagnostic) {
+    if (conv->path == OCT_Q8_PATH_DEPTHWISE) {
+        conv->depthwise = oct_q8_depthwise_select(cpu);
+        return pack_depthwise(conv, params, weights, diagnostic);
+    }
+    conv->bundle = oct_q8_conv_select(cpu);
+    size_t taps = params->kernel_h * params->kernel_w;
+    OctQ8ConvParams ordered = *params;
+    ordered.weights_oihw = params->weights_oihw && taps > 1;
+    if (!ordered.weights_oihw || (conv->path == OCT_Q8_PATH_POINTERS && conv->copies == 1)) {
+        return pack_dense(conv, &ordered, weights, diagnostic);
+    }
+    ordered.weights_oihw = false;
+    int8_t *made = reorder(weights, params->out_channels * conv->copies, conv->group_in, taps);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    OctetStatus status = pack_dense(conv, &ordered, made, diagnostic);
+    oct_free(made);
+    return status;
+}
+
 static OctetStatus build(OctQ8Conv *conv, const OctQ8ConvParams *params, OctetCpu cpu, size_t depth,
                          OctetDiagnostic *diagnostic) {
     int8_t *adjusted = NULL;
@@ -255,13 +296,7 @@ static OctetStatus build(OctQ8Conv *conv, const OctQ8ConvParams *params, OctetCp
         status = oct_fail_memory(diagnostic);
     } else {
         memset(conv->zero_row, params->input_zero_point, zeros);
-        if (conv->path == OCT_Q8_PATH_DEPTHWISE) {
-            conv->depthwise = oct_q8_depthwise_select(cpu);
-            status = pack_depthwise(conv, params, weights, diagnostic);
-        } else {
-            conv->bundle = oct_q8_conv_select(cpu);
-            status = pack_dense(conv, params, weights, diagnostic);
-        }
+        status = pack(conv, params, weights, cpu, diagnostic);
     }
     oct_free(adjusted);
     return status;

@@ -25,6 +25,7 @@ typedef struct OctQ8ConvParams {
     size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     size_t pad_top, pad_left, pad_bottom, pad_right;
     const int8_t *weights; /* [out_channels][kernel_h][kernel_w][in_channels / groups]; not kept */
+    bool weights_oihw;     /* they are [out_channels][in_channels / groups][kernel_h][kernel_w] */
     const int32_t *bias;   /* [out_channels], at scale sx * sw[c], or NULL; not kept */
     uint8_t input_zero_point;
     const int32_t *weight_zero_points; /* NULL: 0; not kept. A nonzero one that takes

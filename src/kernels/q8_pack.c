@@ -23,6 +23,13 @@ static uint32_t load_four(const OctQ8PackSource *source, const int8_t *weights, 
         memcpy(&four, weights + i, 4);
         return four ^ (source->flip * 0x01010101u);
     }
+    if (i + 4 <= source->k) {
+        for (size_t b = 0; b < 4; b++) {
+            bytes[b] = (uint8_t)weights[(i + b) * source->k_stride];
+        }
+        memcpy(&four, bytes, 4);
+        return four ^ (source->flip * 0x01010101u);
+    }
     for (size_t b = 0; b < 4 && i + b < source->k; b++) {
         bytes[b] = (uint8_t)weights[(i + b) * source->k_stride] ^ source->flip;
     }
@@ -91,10 +98,10 @@ static void pack_weights(const OctQ8Layout *layout, const OctQ8PackSource *sourc
             channel < source->channels ? source->weights + channel * source->channel_stride : NULL;
         sums[p] = 0;
     }
-    for (size_t t = 0; t < source->taps; t++) {
-        uint8_t *tap = destination + t * depth * width;
-        for (size_t begin = 0; begin < depth; begin += PIECE) {
-            size_t end = depth - begin < PIECE ? depth : begin + PIECE;
+    for (size_t begin = 0; begin < depth; begin += PIECE) {
+        size_t end = depth - begin < PIECE ? depth : begin + PIECE;
+        for (size_t t = 0; t < source->taps; t++) {
+            uint8_t *tap = destination + t * depth * width;
             for (size_t p = 0; p < width; p++) {
                 if (!channels[p]) {
                     for (size_t i = begin; i < end; i += 4) {

@@ -47,6 +47,10 @@ OctetStatus oct_read_qparams(const OctNode *node, const OctetShape *shape, Octet
 OctetStatus oct_read_activation_qparams(const OctNode *node, OctetQParams *qparams, bool *found,
                                         OctetDiagnostic *diagnostic);
 
+/* "x" of "x_quantized", as integers of x are called by those who write models; any other name is
+ * returned as it is. NULL when out of memory. */
+const char *oct_name_of_real(OctGraph *graph, const char *name);
+
 /* Where a DequantizeLinear makes a graph output it becomes an Identity of `from`, which lies on the
  * grid already. The output carries the grid too, but for a child graph's: the node around it takes
  * plain floats. False when out of memory. */
@@ -54,7 +58,7 @@ bool oct_turn_into_identity(OctGraph *graph, OctNode *dequantize, OctValue *from
                             const OctetQParams *qparams);
 
 /* In a graph and its children, replaces every use of a value v of `graph` by replaced[v->id]
- * (NULL: v stays). Graph outputs are not touched. */
-void oct_replace_all(OctGraph *graph, OctValue *const *replaced);
+ * (NULL: v stays), of its first `count` values. Graph outputs are not touched. */
+void oct_replace_all(OctGraph *graph, OctValue *const *replaced, int32_t count);
 
 #endif

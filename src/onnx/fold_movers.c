@@ -14,6 +14,7 @@ typedef struct Movers {
      * its outputs share, NULL where they don't. */
     OctNode **demand;
     OctValue **replaced;
+    int32_t value_count; /* values that were there at the start */
     OctetDiagnostic *diagnostic;
 } Movers;
 
@@ -126,8 +127,9 @@ static bool owned_by(const OctGraph *graph, const OctValue *value) {
 /* True if the value comes out of a mover that is rewritten too, and so is quantized itself. */
 static bool is_rewritten(const Movers *movers, const OctValue *value) {
     const OctNode *producer = value->producer;
-    return owned_by(movers->graph, value) && producer && producer->outputs[0] &&
-           oct_moved_inputs(producer) != 0 && movers->demand[producer->outputs[0]->id];
+    return owned_by(movers->graph, value) && value->id < movers->value_count && producer &&
+           producer->outputs[0] && oct_moved_inputs(producer) != 0 &&
+           movers->demand[producer->outputs[0]->id];
 }
 
 /* A DequantizeLinear like `like`, in front of one input. */
@@ -230,7 +232,7 @@ static OctetStatus rewrite_all(const Movers *movers, int32_t node_count) {
             return status;
         }
     }
-    oct_replace_all(movers->graph, movers->replaced);
+    oct_replace_all(movers->graph, movers->replaced, movers->value_count);
     return OCTET_OK;
 }
 
@@ -247,7 +249,7 @@ static OctetStatus find_all(const Movers *movers) {
 }
 
 OctetStatus oct_fold_movers(OctGraph *graph, OctetDiagnostic *diagnostic) {
-    Movers movers = {.graph = graph, .diagnostic = diagnostic};
+    Movers movers = {.graph = graph, .value_count = graph->value_count, .diagnostic = diagnostic};
     size_t count = (size_t)graph->value_count + 1;
     movers.demand = oct_calloc(count, sizeof *movers.demand);
     movers.replaced = oct_calloc(count, sizeof *movers.replaced);

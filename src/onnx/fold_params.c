@@ -168,6 +168,14 @@ OctetStatus oct_read_activation_qparams(const OctNode *node, OctetQParams *qpara
     return OCTET_OK;
 }
 
+const char *oct_name_of_real(OctGraph *graph, const char *name) {
+    static const char suffix[] = "_quantized";
+    size_t length = strlen(name);
+    size_t cut = sizeof suffix - 1;
+    bool named = length > cut && strcmp(name + length - cut, suffix) == 0;
+    return named ? oct_arena_strndup(graph->arena, name, length - cut) : name;
+}
+
 bool oct_turn_into_identity(OctGraph *graph, OctNode *dequantize, OctValue *from,
                             const OctetQParams *qparams) {
     dequantize->op_type = "Identity";
@@ -181,29 +189,35 @@ bool oct_turn_into_identity(OctGraph *graph, OctNode *dequantize, OctValue *from
     return graph->parent || oct_graph_set_qparams(graph, dequantize->outputs[0], qparams);
 }
 
-static void replace_list(const OctGraph *graph, OctValue *const *replaced, OctValue **list,
-                         int32_t count) {
+typedef struct Replace {
+    const OctGraph *owner;
+    OctValue *const *replaced;
+    int32_t count;
+} Replace;
+
+static void replace_list(const Replace *replace, OctValue **list, int32_t count) {
     for (int32_t k = 0; k < count; k++) {
         const OctValue *value = list[k];
-        bool own = value && value->id >= 0 && value->id < graph->value_count &&
-                   graph->values[value->id] == value;
-        if (own && replaced[value->id]) {
-            list[k] = replaced[value->id];
+        bool own = value && value->id >= 0 && value->id < replace->count &&
+                   replace->owner->values[value->id] == value;
+        if (own && replace->replaced[value->id]) {
+            list[k] = replace->replaced[value->id];
         }
     }
 }
 
-static void replace_in(const OctGraph *owner, OctGraph *graph, OctValue *const *replaced) {
+static void replace_in(const Replace *replace, OctGraph *graph) {
     for (int32_t i = 0; i < graph->node_count; i++) {
         if (!graph->nodes[i]->dead) {
-            replace_list(owner, replaced, graph->nodes[i]->inputs, graph->nodes[i]->input_count);
+            replace_list(replace, graph->nodes[i]->inputs, graph->nodes[i]->input_count);
         }
     }
     for (int32_t i = 0; i < graph->child_count; i++) {
-        replace_in(owner, graph->children[i], replaced);
+        replace_in(replace, graph->children[i]);
     }
 }
 
-void oct_replace_all(OctGraph *graph, OctValue *const *replaced) {
-    replace_in(graph, graph, replaced);
+void oct_replace_all(OctGraph *graph, OctValue *const *replaced, int32_t count) {
+    Replace replace = {graph, replaced, count};
+    replace_in(&replace, graph);
 }

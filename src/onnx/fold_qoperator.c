@@ -33,10 +33,16 @@ static OctNode *add_node(const Rewrite *rewrite, const char *op_type, const char
     return node;
 }
 
+/* A new value for the real numbers of an integer one. */
+static OctValue *add_real(const Rewrite *rewrite, const OctValue *integers) {
+    const char *name = oct_name_of_real(rewrite->graph, integers->name);
+    return name ? oct_graph_add_value(rewrite->graph, name) : NULL;
+}
+
 /* The real numbers of an integer value. axis: of its parameters, if they are several. */
 static OctValue *dequantize(const Rewrite *rewrite, OctValue *integers, OctValue *scale,
                             OctValue *zero_point, int64_t axis) {
-    OctValue *real = oct_graph_add_value(rewrite->graph, integers->name);
+    OctValue *real = add_real(rewrite, integers);
     OctNode *node =
         real ? add_node(rewrite, "DequantizeLinear", NULL,
                         (OctValue *[]){integers, scale, zero_point}, zero_point ? 3 : 2, real)
@@ -87,7 +93,7 @@ static OctetStatus replace(const Rewrite *rewrite, const char *op_type, OctValue
                              y_scale >= 0 ? input(rewrite, y_scale + 1) : NULL};
     node->attribute_count = 0; /* so that removing doesn't release them: they move */
     oct_graph_remove_node(graph, node);
-    OctValue *real = y_scale >= 0 ? oct_graph_add_value(graph, output->name) : output;
+    OctValue *real = y_scale >= 0 ? add_real(rewrite, output) : output;
     *made = real ? add_node(rewrite, op_type, name, inputs, count, real) : NULL;
     if (!*made) {
         node->attribute_count = attribute_count;

@@ -48,18 +48,15 @@ typedef struct PackRequest {
     OctQ8ConvParams params;
 } PackRequest;
 
-/* ONNX's [output][input][taps] to [output][taps][input]. */
-static void order_weights(const OctQ8ConvParams *params, OctQ8Weights *weights) {
-    size_t inputs = params->in_channels / params->groups;
-    size_t taps = params->kernel_h * params->kernel_w;
-    int8_t *to = weights->data;
-    for (size_t o = 0; o < params->out_channels; o++) {
-        for (size_t t = 0; t < taps; t++) {
-            for (size_t i = 0; i < inputs; i++) {
-                *to++ = oct_q8_weight(weights, (o * inputs + i) * taps + t);
-            }
-        }
+/* The weights as s8, in the order of the constant. */
+static const int8_t *plain_weights(OctQ8Weights *weights) {
+    if (weights->flip == 0) {
+        return (const int8_t *)weights->source;
     }
+    for (size_t i = 0; i < weights->channels * weights->depth; i++) {
+        weights->data[i] = oct_q8_weight(weights, i);
+    }
+    return weights->data;
 }
 
 static OctetStatus make_with(PackRequest *request, OctQ8Weights *weights, void **object,
@@ -68,10 +65,10 @@ static OctetStatus make_with(PackRequest *request, OctQ8Weights *weights, void *
     int32_t *bias;
     float *multipliers;
     OctQ8ConvParams *params = &request->params;
-    order_weights(params, weights);
     OCT_TRY(oct_q8_layer_numbers(request->prepare, weights, oct_layer_bias(request->prepare->node),
                                  request->finish, &bias, &multipliers));
-    params->weights = weights->data;
+    params->weights = plain_weights(weights);
+    params->weights_oihw = true;
     params->weight_zero_points = weights->has_zero_points ? weights->zero_points : NULL;
     params->weight_zero_point_count = weights->has_zero_points ? weights->channels : 0;
     params->bias = bias;

@@ -84,6 +84,66 @@ INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
     }
 }
 
+/* A whole tile whose last vector has at most 8 columns: half a vector costs half a multiplication
+ * where 512 bits take two passes. */
+INLINE void run_half(const OctF32Tile *tile, size_t rows, size_t vectors) {
+    __m512 sum[MR][VECTORS];
+    __m256 half[MR];
+    size_t start = 16 * vectors;
+    __mmask8 last = (__mmask8)(0xFFu >> (start + 8 - tile->column_count));
+    if (tile->bias) {
+        OCT_EACH_OF_14(row, rows, {
+            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm512_loadu_ps(tile->bias + 16 * v); });
+            half[row] = _mm256_loadu_ps(tile->bias + start);
+        });
+    } else {
+        OCT_EACH_OF_14(row, rows, {
+            const float *from = tile->output + tile->offsets[row];
+            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm512_loadu_ps(from + 16 * v); });
+            half[row] = _mm256_maskz_loadu_ps(last, from + start);
+        });
+    }
+    const float *weights = tile->weights;
+    const float *const *pointers = tile->rows;
+    for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
+        const float *a[MR];
+        OCT_EACH_OF_14(row, rows, { a[row] = pointers[row]; });
+        for (size_t i = 0; i < tile->depth; i++, weights += NR) {
+            __m512 w[VECTORS];
+            OCT_EACH_VECTOR(v, vectors, { w[v] = _mm512_loadu_ps(weights + 16 * v); });
+            __m256 half_w = _mm256_loadu_ps(weights + start);
+            OCT_EACH_OF_14(row, rows, {
+                __m512 x = _mm512_set1_ps(a[row][i]);
+                OCT_EACH_VECTOR(v, vectors,
+                                { sum[row][v] = _mm512_fmadd_ps(x, w[v], sum[row][v]); });
+                half[row] = _mm256_fmadd_ps(_mm512_castps512_ps256(x), half_w, half[row]);
+            });
+        }
+    }
+    __m256 minimum = _mm256_set1_ps(tile->minimum);
+    __m256 maximum = _mm256_set1_ps(tile->maximum);
+    OCT_EACH_OF_14(row, rows, {
+        size_t at = tile->offsets[row] + start;
+        __m256 value = half[row];
+        if (tile->residual) {
+            value = _mm256_add_ps(value, _mm256_maskz_loadu_ps(last, tile->residual + at));
+        }
+        value = _mm256_min_ps(maximum, _mm256_max_ps(minimum, value));
+        _mm256_mask_storeu_ps(tile->output + at, last, value);
+    });
+    if (vectors) {
+        store_rows(tile, sum, rows, vectors, 0xFFFF, true, tile->residual != NULL);
+    }
+}
+
+static void run_14x8(const OctF32Tile *tile) {
+    run_half(tile, MR, 0);
+}
+
+static void run_14x24(const OctF32Tile *tile) {
+    run_half(tile, MR, 1);
+}
+
 #define ROWS(n)                                                                                    \
     static void run_##n##x1(const OctF32Tile *tile) {                                              \
         run_rows(tile, n, 1);                                                                      \
@@ -113,6 +173,10 @@ static void run_tile(const OctF32Tile *tile) {
         {run_9x1, run_9x2},   {run_10x1, run_10x2}, {run_11x1, run_11x2}, {run_12x1, run_12x2},
         {run_13x1, run_13x2}, {run_14x1, run_14x2},
     };
+    if (tile->row_count == MR && (tile->column_count - 1) % 16 < 8) {
+        (tile->column_count > 16 ? run_14x24 : run_14x8)(tile);
+        return;
+    }
     kernels[tile->row_count - 1][tile->column_count > 16](tile);
 }
 
