@@ -213,18 +213,23 @@ static OctetStatus fit_scale(const Work *work, int64_t k, OctetBiasPolicy policy
     return OCTET_OK;
 }
 
+/* Which scale an output channel has. */
+static int64_t scale_index(const Work *work, int64_t channel) {
+    return work->covered == work->length || work->length < 2 ? 0 : channel % work->length;
+}
+
 /* The integer biases, and what became of those that were repaired. */
 static void quantize_bias(const Work *work) {
     OctBiasResult *result = work->result;
     const OctetQParams *qparams = &result->qparams;
     for (int64_t c = 0; result->bias && c < result->channels; c++) {
-        float scale = qparams->scale[qparams->axis < 0 ? 0 : c % work->length];
+        float scale = qparams->scale[scale_index(work, c)];
         result->bias[c] = oct_bias_integer(work->layer->mode, work->layer->bias[c],
                                            work->layer->input_scale, scale);
     }
     for (int32_t i = 0; i < result->repair_count; i++) {
         OctBiasRepair *repair = &result->repairs[i];
-        repair->new_scale = qparams->scale[qparams->axis < 0 ? 0 : repair->channel % work->length];
+        repair->new_scale = qparams->scale[scale_index(work, repair->channel)];
         repair->bias_after = result->bias ? result->bias[repair->channel] : 0;
     }
 }

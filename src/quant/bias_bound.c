@@ -55,15 +55,16 @@ OctAccumulatorBound oct_channel_bound(const OctWeightLayout *layout, const void 
 OctetStatus oct_accumulator_bounds(const OctWeightLayout *layout, const void *weight,
                                    const OctetQParams *qparams, OctAccumulatorBound *bounds,
                                    OctetDiagnostic *diagnostic) {
-    int64_t channels;
+    int64_t channels = 0;
     OCT_TRY(oct_weight_channels(layout, &channels, diagnostic));
     if (qparams->dtype != OCTET_S8 && qparams->dtype != OCTET_U8) {
         return oct_fail(diagnostic, OCTET_ERROR_UNSUPPORTED, "weights of %s have no bound",
                         octet_dtype_name(qparams->dtype));
     }
-    const int64_t length = layout->shape.dims[layout->axis];
-    for (int64_t c = 0; c < channels; c++) {
-        bounds[c] = oct_channel_bound(layout, weight, qparams, c / length, c % length);
+    for (int64_t g = 0; g < layout->groups; g++) {
+        for (int64_t m = 0; m < channels / layout->groups; m++) {
+            *bounds++ = oct_channel_bound(layout, weight, qparams, g, m);
+        }
     }
     return OCTET_OK;
 }

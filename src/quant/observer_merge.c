@@ -71,7 +71,9 @@ static OctetStatus add_state(OctetObserver *observer, const OctetObserver *other
             return oct_fail_memory(diagnostic);
         }
     }
-    for (int64_t i = 0; other->histogram && i < other->channels * other->options.bins; i++) {
+    for (int64_t i = 0;
+         observer->histogram && other->histogram && i < other->channels * other->options.bins;
+         i++) {
         observer->histogram[i] += other->histogram[i];
     }
     OCT_TRY(merge_recorded(observer, other, diagnostic));

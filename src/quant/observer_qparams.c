@@ -28,21 +28,11 @@ static OctetStatus check_ready(const OctetObserver *observer, OctetDiagnostic *d
     return OCTET_OK;
 }
 
-static OctetStatus search_histogram(const OctetObserver *observer, const int64_t *counts,
-                                    float minimum, float maximum, float *new_minimum,
-                                    float *new_maximum, OctetDiagnostic *diagnostic) {
-    const OctetObserverOptions *options = &observer->options;
-    int64_t lowest, highest;
-    octet_dtype_range(options->spec.dtype, &lowest, &highest);
-    const double levels = (double)(highest - lowest + 1);
-    if (options->type == OCTET_OBSERVER_ENTROPY) {
-        return oct_search_entropy(counts, options->bins, &options->spec, minimum, maximum,
-                                  new_minimum, new_maximum, diagnostic);
-    }
-    if (options->type == OCTET_OBSERVER_TORCH_HISTOGRAM) {
-        return oct_search_l2(observer->torch_histogram, options->bins, levels, minimum, maximum,
-                             new_minimum, new_maximum, diagnostic);
-    }
+/* The L2 search over integer counts. */
+static OctetStatus search_counts(const OctetObserverOptions *options, double levels,
+                                 const int64_t *counts, float minimum, float maximum,
+                                 float *new_minimum, float *new_maximum,
+                                 OctetDiagnostic *diagnostic) {
     float *histogram = oct_calloc((size_t)options->bins, sizeof *histogram);
     if (!histogram) {
         return oct_fail_memory(diagnostic);
@@ -66,13 +56,19 @@ static OctetStatus channel_range(const OctetObserver *observer, int64_t channel,
     if (low > high) {
         return OCTET_OK;
     }
+    int64_t lowest, highest;
+    octet_dtype_range(options->spec.dtype, &lowest, &highest);
+    const double levels = (double)(highest - lowest + 1);
     switch (options->type) {
     case OCTET_OBSERVER_HISTOGRAM:
-    case OCTET_OBSERVER_ENTROPY:
+        return search_counts(options, levels, observer->histogram + channel * options->bins, low,
+                             high, minimum, maximum, diagnostic);
     case OCTET_OBSERVER_TORCH_HISTOGRAM:
-        return search_histogram(
-            observer, observer->histogram ? observer->histogram + channel * options->bins : NULL,
-            low, high, minimum, maximum, diagnostic);
+        return oct_search_l2(observer->torch_histogram, options->bins, levels, low, high, minimum,
+                             maximum, diagnostic);
+    case OCTET_OBSERVER_ENTROPY:
+        return oct_search_entropy(observer->histogram + channel * options->bins, options->bins,
+                                  &options->spec, low, high, minimum, maximum, diagnostic);
     case OCTET_OBSERVER_PERCENTILE:
         if (!oct_float_bins_percentile(&observer->float_bins[channel], options->percentile,
                                        octet_qscheme_is_symmetric(options->spec.qscheme), low, high,

@@ -82,9 +82,12 @@ static OctetStatus grow(OctetObserver *observer, float minimum, float maximum, c
     double *integral = oct_calloc((size_t)bins, sizeof *integral);
     float *old = observer->torch_histogram;
     const int32_t upsample_rate = observer->options.upsample_rate;
-    OctetStatus status = combined && integral ? count_batch(combined, bins, data, count, minimum,
-                                                            grid.maximum, diagnostic)
-                                              : oct_fail_memory(diagnostic);
+    OctetStatus status = OCTET_OK;
+    if (!combined || !integral) {
+        status = oct_fail_memory(diagnostic);
+        goto done;
+    }
+    status = count_batch(combined, bins, data, count, minimum, grid.maximum, diagnostic);
     if (status != OCTET_OK) {
         goto done;
     }

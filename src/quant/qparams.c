@@ -26,6 +26,7 @@ static int32_t floor_half(int32_t a) {
 OctetStatus octet_qspec_range(const OctetQSpec *spec, int32_t *quant_min, int32_t *quant_max,
                               OctetDiagnostic *diagnostic) {
     int64_t low, high;
+    *quant_min = *quant_max = 0;
     if (!holds_quantized(spec->dtype)) {
         return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
                         "%s is not a type to quantize to; use u8, s8, u16, s16 or s32",
