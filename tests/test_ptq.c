@@ -309,7 +309,6 @@ static void says_when_calls_are_out_of_order(void **state) {
     octet_tensor_free(x);
     assert_int_equal(octet_prepare(quantized, NULL, NULL, &again, NULL), OCTET_ERROR_STATE);
     assert_null(again);
-    assert_int_equal(octet_fuse(quantized, NULL), OCTET_ERROR_STATE);
     octet_graph_free(quantized);
     octet_prepared_free(prepared);
     octet_graph_free(graph);

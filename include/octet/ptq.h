@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-/* Folds constants and batch norms, fuses activations, drops what is dead. In place. */
+/* Folds constants and batch norms, fuses activations, drops what is dead. In place. A quantized
+ * graph keeps its weights as they are; only the rest is done. */
 OCTET_API OctetStatus octet_fuse(OctetGraph *graph, OctetDiagnostic *diagnostic);
 
 typedef struct OctetPrepared OctetPrepared;
