@@ -43,59 +43,67 @@ static const OctF32PoolBundle *select_bundle(OctetCpu cpu) {
     return &oct_f32_pool_portable;
 }
 
+/* An axis of a window: the taps inside the input, and how many count for an average. */
+typedef struct Clip {
+    size_t inside, counted;
+    int64_t first; /* input index of the first tap inside, if there is one */
+} Clip;
+
 /* The taps t of [0, kernel) with start + t * dilation in [low, high): the first, and how many. */
 static size_t clip_taps(int64_t start, int64_t kernel, int64_t dilation, int64_t low, int64_t high,
                         int64_t *first) {
-    int64_t skipped = start < low ? (low - start + dilation - 1) / dilation : 0;
-    int64_t end = start < high ? (high - start + dilation - 1) / dilation : 0;
-    end = end < kernel ? end : kernel;
-    *first = skipped;
-    return end > skipped ? (size_t)(end - skipped) : 0;
+    int64_t before = start < low ? low - start : 0;
+    int64_t reach = start < high ? high - start : 0;
+    if (dilation > 1) { /* a division is dear for every pixel */
+        before = (before + dilation - 1) / dilation;
+        reach = (reach + dilation - 1) / dilation;
+    }
+    int64_t end = reach < kernel ? reach : kernel;
+    *first = before;
+    return end > before ? (size_t)(end - before) : 0;
 }
 
-static void pool_pixel(const PoolJob *job, size_t image, const size_t *at, float *output) {
-    const OctF32Pool *pool = job->pool;
-    OctF32PoolBox box = {0};
-    size_t counted = 1;
-    size_t step = pool->channels;
-    int64_t pixel = 0;
-    int64_t line = 1;
-    for (int axis = 2; axis >= 0; axis--) {
-        int64_t dilation = (int64_t)pool->dilation[axis];
-        int64_t kernel = (int64_t)pool->kernel[axis];
-        int64_t size = (int64_t)pool->input[axis];
-        int64_t start = (int64_t)(at[axis] * pool->stride[axis]) - pool->pad_begin[axis];
-        int64_t first;
-        box.count[axis] = clip_taps(start, kernel, dilation, 0, size, &first);
-        box.step[axis] = step * pool->dilation[axis];
-        pixel += box.count[axis] ? (start + first * dilation) * line : 0;
-        line *= size;
-        step *= pool->input[axis];
-        counted *= clip_taps(start, kernel, dilation, -pool->pad_begin[axis],
-                             size + pool->pad_end[axis], &first);
-    }
-    size_t inside = box.count[0] * box.count[1] * box.count[2];
-    box.data = job->input + image * step;
-    if (inside > 0) {
-        box.data += (size_t)pixel * pool->channels;
-    }
-    counted = pool->kind == OCT_F32_POOL_AVERAGE ? inside : counted;
-    if (pool->kind == OCT_F32_POOL_MAX) {
-        job->bundle->maximum(&box, pool->channels, output);
-    } else {
-        job->bundle->average(&box, pool->channels, counted ? (float)counted : 1.0f, output);
-    }
+static Clip clip_axis(const OctF32Pool *pool, int axis, size_t at) {
+    int64_t dilation = (int64_t)pool->dilation[axis];
+    int64_t kernel = (int64_t)pool->kernel[axis];
+    int64_t size = (int64_t)pool->input[axis];
+    int64_t start = (int64_t)(at * pool->stride[axis]) - pool->pad_begin[axis];
+    int64_t tap;
+    Clip clip;
+    clip.counted = clip_taps(start, kernel, dilation, -pool->pad_begin[axis],
+                             size + pool->pad_end[axis], &tap);
+    clip.inside = clip_taps(start, kernel, dilation, 0, size, &tap);
+    clip.first = start + tap * dilation;
+    return clip;
 }
 
 /* A task is a line of output pixels. */
 static void pool_line(void *user, size_t index) {
     const PoolJob *job = user;
     const OctF32Pool *pool = job->pool;
-    size_t at[3] = {index / pool->output[1] % pool->output[0], index % pool->output[1], 0};
+    size_t line = pool->input[2] * pool->channels;
     size_t image = index / pool->output[1] / pool->output[0];
+    Clip z = clip_axis(pool, 0, index / pool->output[1] % pool->output[0]);
+    Clip y = clip_axis(pool, 1, index % pool->output[1]);
+    OctF32PoolBox box = {.count = {z.inside, y.inside, 0},
+                         .step = {pool->dilation[0] * pool->input[1] * line,
+                                  pool->dilation[1] * line, pool->dilation[2] * pool->channels}};
+    const float *start = job->input + image * pool->input[0] * pool->input[1] * line;
+    if (z.inside && y.inside) {
+        start += (size_t)(z.first * (int64_t)pool->input[1] + y.first) * line;
+    }
     float *output = job->output + index * pool->output[2] * pool->channels;
-    for (; at[2] < pool->output[2]; at[2]++, output += pool->channels) {
-        pool_pixel(job, image, at, output);
+    for (size_t at = 0; at < pool->output[2]; at++, output += pool->channels) {
+        Clip x = clip_axis(pool, 2, at);
+        box.count[2] = x.inside;
+        box.data = x.inside ? start + (size_t)x.first * pool->channels : start;
+        if (pool->kind == OCT_F32_POOL_MAX) {
+            job->bundle->maximum(&box, pool->channels, output);
+            continue;
+        }
+        size_t counted = pool->kind == OCT_F32_POOL_AVERAGE ? z.inside * y.inside * x.inside
+                                                            : z.counted * y.counted * x.counted;
+        job->bundle->average(&box, pool->channels, counted ? (float)counted : 1.0f, output);
     }
 }
 
