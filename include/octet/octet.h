@@ -5,6 +5,7 @@
 #include "octet/graph.h"
 #include "octet/model.h"
 #include "octet/observer.h"
+#include "octet/operators.h"
 #include "octet/ptq.h"
 #include "octet/qconfig.h"
 #include "octet/quant.h"

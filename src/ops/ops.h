@@ -18,6 +18,8 @@
 
 /* Every operator, for documentation: the index-th of the table, NULL behind the last. */
 const OctOp *oct_op_at(size_t index);
+/* An operator that was registered by the library's user; see custom.c. */
+const OctOp *oct_custom_find(const char *domain, const char *name, int64_t opset);
 
 /* ---- failing about a node: its name, operator and opset lead the message ---- */
 OctetStatus oct_fail_op(OctetDiagnostic *diagnostic, OctetStatus status, const OctNode *node,

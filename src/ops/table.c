@@ -1,4 +1,5 @@
 /* All operators in one table, and the resolution of a graph's nodes against it. */
+#include "octet/operators.h"
 #include "ops/families.h"
 #include "ops/ops.h"
 
@@ -47,7 +48,21 @@ static const OctOp *find(const char *domain, const char *name, int64_t opset, bo
 }
 
 const OctOp *oct_op_find(const char *domain, const char *name, int64_t opset) {
-    return find(strcmp(domain, "ai.onnx") == 0 ? "" : domain, name, opset, false);
+    domain = strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+    const OctOp *op = find(domain, name, opset, false);
+    return op ? op : oct_custom_find(domain, name, opset);
+}
+
+bool octet_operator_at(size_t index, OctetOperatorInfo *info) {
+    const OctOp *op = oct_op_at(index);
+    if (op) {
+        *info = (OctetOperatorInfo){.domain = op->domain,
+                                    .name = op->name,
+                                    .since = op->since,
+                                    .until = op->until,
+                                    .int8 = (op->flags & OCT_OP_INT8) != 0};
+    }
+    return op != NULL;
 }
 
 static OctetStatus check_counts(const OctNode *node, OctetDiagnostic *diagnostic) {
