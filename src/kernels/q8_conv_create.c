@@ -322,6 +322,9 @@ OctetStatus oct_q8_conv_create(const OctQ8ConvParams *params, OctetCpu cpu, OctQ
     made->params.bias = NULL;
     made->params.weight_zero_points = NULL;
     made->params.multipliers = NULL;
+    made->params.epilogue.bounded =
+        params->multipliers &&
+        oct_q8_epilogue_is_bounded(&params->epilogue, params->multipliers, params->out_channels);
     OctetStatus status = build(made, params, cpu, depth, diagnostic);
     if (status != OCTET_OK) {
         oct_q8_conv_free(made);

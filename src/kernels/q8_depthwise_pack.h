@@ -7,6 +7,7 @@
 #define OCT_KERNELS_Q8_DEPTHWISE_PACK_H
 
 #include "kernels/q8_conv.h"
+#include "kernels/q8_vector.h"
 
 /* The width of the block that starts where `rest` channels are left. */
 static inline size_t oct_q8_depthwise_width(size_t rest, size_t widest) {
@@ -28,5 +29,16 @@ size_t oct_q8_depthwise_packed_bytes(size_t widest, size_t channels, size_t kern
                                      size_t kernel_w);
 void oct_q8_depthwise_pack(size_t widest, int32_t activation_offset,
                            const OctQ8DepthwiseSource *source, void *packed);
+
+/* Tables and addition for all outputs of a call, which the kernel has left requantized: cheaper
+ * than block by block, while the row is in L1. */
+static inline void oct_q8_depthwise_finish(const OctQ8VectorOps *ops,
+                                           const OctQ8DepthwiseArgs *args) {
+    const OctQ8Epilogue *epilogue = args->epilogue;
+    if (epilogue->kind == OCT_Q8_OUT_U8 && (epilogue->has_add || epilogue->table)) {
+        oct_q8_finish_rows(ops, epilogue, args->output, args->output_stride, args->residual,
+                           args->residual_stride, args->pixels, args->channels);
+    }
+}
 
 #endif

@@ -42,9 +42,16 @@ typedef struct OctQ8Epilogue {
     bool has_add;
     bool residual_is_a;
     OctQ8Add add;
+    /* What oct_q8_epilogue_is_bounded says; saves clamps. false is always right. */
+    bool bounded;
     const uint8_t *table;     /* 256 entries, or NULL; must outlive the users of this struct */
     const uint8_t *add_table; /* likewise */
 } OctQ8Epilogue;
+
+/* Whether no product of an accumulator with one of the multipliers, and no sum of the addition,
+ * can reach 2^31, so that conversions to int32 and saturating packs need no clamp before. */
+bool oct_q8_epilogue_is_bounded(const OctQ8Epilogue *epilogue, const float *multipliers,
+                                size_t count);
 
 /* The u8 output `zero_point` of the full range without table or add. */
 static inline OctQ8Epilogue oct_q8_epilogue_u8(uint8_t zero_point) {

@@ -35,6 +35,7 @@ static const OctQ8DepthwiseBundle *const depthwise_bundles[] = {
 };
 static const OctQ8VectorOps *const vector_ops[] = {
 #if defined(__x86_64__)
+    &oct_q8_vector_avx512vnni,
     &oct_q8_vector_avx2,
 #elif defined(__aarch64__)
     &oct_q8_vector_neon,

@@ -73,6 +73,12 @@ typedef struct OctQ8VectorOps {
                             uint8_t *y, size_t y_stride, size_t channels, size_t pixels);
 } OctQ8VectorOps;
 
+/* What an epilogue has behind requantizing (tables and addition), in place over `rows` rows of
+ * `count` bytes, y_stride and residual_stride apart. */
+void oct_q8_finish_rows(const OctQ8VectorOps *ops, const OctQ8Epilogue *epilogue, uint8_t *y,
+                        size_t y_stride, const uint8_t *residual, size_t residual_stride,
+                        size_t rows, size_t count);
+
 /* The table of `cpu`; never NULL. */
 const OctQ8VectorOps *oct_q8_vector_ops(OctetCpu cpu);
 

@@ -10,6 +10,20 @@ OctQ8Add oct_q8_add_params(float scale_a, int32_t zero_a, float scale_b, int32_t
     return add;
 }
 
+bool oct_q8_epilogue_is_bounded(const OctQ8Epilogue *epilogue, const float *multipliers,
+                                size_t count) {
+    const OctQ8Add *add = &epilogue->add;
+    if (epilogue->has_add &&
+        !(fabsf(add->ratio_a) < 1e6f && fabsf(add->ratio_b) < 1e6f && fabsf(add->fixed) < 1e9f)) {
+        return false;
+    }
+    bool bounded = true; /* an accumulator is at most 2^31 */
+    for (size_t c = 0; c < count; c++) {
+        bounded = bounded && fabsf(multipliers[c]) < 1.0f;
+    }
+    return bounded;
+}
+
 OctQ8Mul oct_q8_mul_params(float scale_a, int32_t zero_a, float scale_b, int32_t zero_b,
                            float scale_y, int32_t zero_y) {
     return (OctQ8Mul){.ratio = scale_a * scale_b / scale_y,
@@ -25,6 +39,29 @@ OctQ8Average oct_q8_average_params(float scale_x, int32_t zero_x, size_t count, 
                           .multiplier = scale_x / (scale_y * (float)count),
                           .zero_point = (uint8_t)zero_y,
                           .maximum = 255};
+}
+
+void oct_q8_finish_rows(const OctQ8VectorOps *ops, const OctQ8Epilogue *epilogue, uint8_t *y,
+                        size_t y_stride, const uint8_t *residual, size_t residual_stride,
+                        size_t rows, size_t count) {
+    if (y_stride == count && (!epilogue->has_add || residual_stride == count)) {
+        count *= rows;
+        rows = count > 0;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        if (epilogue->table) {
+            ops->lookup(epilogue->table, y, y, count);
+        }
+        if (epilogue->has_add) {
+            ops->add(&epilogue->add, epilogue->residual_is_a ? residual : y,
+                     epilogue->residual_is_a ? y : residual, y, count);
+            if (epilogue->add_table) {
+                ops->lookup(epilogue->add_table, y, y, count);
+            }
+            residual += residual_stride;
+        }
+        y += y_stride;
+    }
 }
 
 static void add(const OctQ8Add *params, const uint8_t *a, const uint8_t *b, uint8_t *y,

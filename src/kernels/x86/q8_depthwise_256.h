@@ -35,26 +35,22 @@ static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *arg
 
 typedef struct Constants {
     OctQ8Requantize256 wide;
-    bool words, plain;
+    bool words;
 } Constants;
 
 OCT_INLINE Constants make_constants(const OctQ8Epilogue *epilogue) {
     return (Constants){
         .wide = oct_q8_requantize_constants_avx2(epilogue),
         .words = epilogue->kind != OCT_Q8_OUT_U8,
-        .plain = !epilogue->has_add && !epilogue->table,
     };
 }
 
-static __attribute__((noinline)) void finish_bytes(const OctQ8DepthwiseArgs *args, __m256i bytes,
-                                                   size_t count, size_t pixel, size_t channel) {
-    uint8_t row[32];
-    _mm256_storeu_si256((__m256i *)(void *)row, bytes);
-    const uint8_t *residual =
-        args->residual ? args->residual + pixel * args->residual_stride + channel : NULL;
-    oct_q8_finish_bytes_avx2(args->epilogue, row, count,
-                             (uint8_t *)args->output + pixel * args->output_stride + channel,
-                             residual);
+/* The first `count` bytes. */
+OCT_INLINE void store_some(const OctQ8DepthwiseArgs *args, __m256i bytes, size_t count,
+                           size_t pixel, size_t channel) {
+    uint8_t block[32];
+    _mm256_storeu_si256((__m256i *)(void *)block, bytes);
+    memcpy((uint8_t *)args->output + pixel * args->output_stride + channel, block, count);
 }
 
 OCT_INLINE void finish_256(const OctQ8DepthwiseArgs *args, const Constants *constants,
@@ -71,12 +67,12 @@ OCT_INLINE void finish_256(const OctQ8DepthwiseArgs *args, const Constants *cons
     __m256i high = oct_q8_requantize_avx2(&constants->wide, acc[2], acc[3], multipliers + 16,
                                           multipliers + 24);
     __m256i bytes = _mm256_max_epu8(_mm256_packus_epi16(low, high), constants->wide.minimum);
-    if (__builtin_expect(constants->plain, 1) && count == 32) {
+    if (count == 32) {
         uint8_t *output = (uint8_t *)args->output + pixel * args->output_stride + channel;
         _mm256_storeu_si256((__m256i *)(void *)output, bytes);
         return;
     }
-    finish_bytes(args, bytes, count, pixel, channel);
+    store_some(args, bytes, count, pixel, channel);
 }
 
 OCT_INLINE void finish_128(const OctQ8DepthwiseArgs *args, const Constants *constants,
@@ -96,12 +92,12 @@ OCT_INLINE void finish_128(const OctQ8DepthwiseArgs *args, const Constants *cons
         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     bytes = _mm_shuffle_epi32(bytes, 0xD8);
     bytes = _mm_max_epu8(bytes, _mm256_castsi256_si128(constants->wide.minimum));
-    if (__builtin_expect(constants->plain, 1) && count == 16) {
+    if (count == 16) {
         uint8_t *output = (uint8_t *)args->output + pixel * args->output_stride + channel;
         _mm_storeu_si128((__m128i *)(void *)output, bytes);
         return;
     }
-    finish_bytes(args, _mm256_castsi128_si256(bytes), count, pixel, channel);
+    store_some(args, _mm256_castsi128_si256(bytes), count, pixel, channel);
 }
 
 /* The first `count` bytes of 32, zeros behind. */
@@ -173,4 +169,5 @@ static void depthwise_kernel(const OctQ8DepthwiseArgs *args) {
         packed += oct_q8_depthwise_block_bytes(width, groups);
         channel += width;
     }
+    oct_q8_depthwise_finish(&oct_q8_vector_avx2, args);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/q8_depthwise_pack.h"
+#include "kernels/q8_vector.h"
 #include "kernels/x86/q8_epilogue_avx512.h"
 #include "kernels/x86/q8_x86.h"
 
@@ -16,16 +17,6 @@ static void pack(const OctQ8DepthwiseSource *source, void *packed) {
 
 /* The driver admits no larger kernels. */
 enum { MAX_TAPS = 2048 };
-
-/* The value of `bytes` (in channel order) after requantizing: tables and addition. */
-static __attribute__((noinline)) void finish_bytes(const OctQ8DepthwiseArgs *args, __m512i bytes,
-                                                   size_t count, size_t pixel, size_t channel) {
-    const uint8_t *residual =
-        args->residual ? args->residual + pixel * args->residual_stride + channel : NULL;
-    oct_q8_finish_bytes_avx512(args->epilogue, &bytes, 1, 4, count,
-                               (uint8_t *)args->output + pixel * args->output_stride + channel, 0,
-                               residual, 0);
-}
 
 /* 32-bit outputs of a block of 16 * lanes channels, in the order of q8_pack.h. */
 static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *args,
@@ -45,19 +36,20 @@ static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *arg
 
 /* What the epilogue needs besides the multipliers, made once a row: read from memory, the compiler
  * would reload all of it after every store. */
-#define DEFINE_REQUANTIZE(bits, MM, V, F)                                                          \
+#define DEFINE_FINISH(bits, MM, V, F, store, store_some)                                           \
     typedef struct Constants##bits {                                                               \
         F high;                                                                                    \
-        V zero_point, minimum;                                                                     \
-        bool words, plain;                                                                         \
+        V zero_point, minimum, maximum;                                                            \
+        bool words;                                                                                \
     } Constants##bits;                                                                             \
     OCT_INLINE Constants##bits make_constants_##bits(const OctQ8Epilogue *epilogue) {              \
         return (Constants##bits){                                                                  \
-            .high = MM##_set1_ps((float)(epilogue->maximum - epilogue->zero_point)),               \
+            .high = MM##_set1_ps(                                                                  \
+                epilogue->bounded ? 0x1p30f : (float)(epilogue->maximum - epilogue->zero_point)),  \
             .zero_point = MM##_set1_epi16(epilogue->zero_point),                                   \
             .minimum = MM##_set1_epi8((char)epilogue->minimum),                                    \
+            .maximum = MM##_set1_epi8((char)epilogue->maximum),                                    \
             .words = epilogue->kind != OCT_Q8_OUT_U8,                                              \
-            .plain = !epilogue->has_add && !epilogue->table,                                       \
         };                                                                                         \
     }                                                                                              \
     OCT_INLINE V requantize_##bits(const Constants##bits *constants, const V *acc,                 \
@@ -70,10 +62,9 @@ static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *arg
         });                                                                                        \
         V low_half = MM##_adds_epi16(MM##_packs_epi32(q[0], q[1]), constants->zero_point);         \
         V high_half = MM##_adds_epi16(MM##_packs_epi32(q[2], q[3]), constants->zero_point);        \
-        return MM##_max_epu8(MM##_packus_epi16(low_half, high_half), constants->minimum);          \
-    }
-
-#define DEFINE_FINISH(bits, V, to_512, store)                                                      \
+        V bytes = MM##_max_epu8(MM##_packus_epi16(low_half, high_half), constants->minimum);       \
+        return MM##_min_epu8(bytes, constants->maximum);                                           \
+    }                                                                                              \
     OCT_INLINE void finish_##bits(                                                                 \
         const OctQ8DepthwiseArgs *args, const Constants##bits *constants, const V *acc,            \
         const float *multipliers, size_t count, size_t pixel, size_t channel) {                    \
@@ -84,20 +75,21 @@ static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *arg
             return;                                                                                \
         }                                                                                          \
         V bytes = requantize_##bits(constants, acc, multipliers);                                  \
-        if (__builtin_expect(constants->plain, 1) && count == bits / 8) {                          \
-            store((V *)(void *)((uint8_t *)args->output + pixel * args->output_stride + channel),  \
-                  bytes);                                                                          \
-            return;                                                                                \
+        uint8_t *output = (uint8_t *)args->output + pixel * args->output_stride + channel;         \
+        if (count == bits / 8) {                                                                   \
+            store((V *)(void *)output, bytes);                                                     \
+        } else {                                                                                   \
+            store_some(output, ((uint64_t)1 << count) - 1, bytes);                                 \
         }                                                                                          \
-        finish_bytes(args, to_512, count, pixel, channel);                                         \
     }
 
-DEFINE_REQUANTIZE(512, _mm512, __m512i, __m512)
-DEFINE_REQUANTIZE(256, _mm256, __m256i, __m256)
-DEFINE_REQUANTIZE(128, _mm, __m128i, __m128)
-DEFINE_FINISH(512, __m512i, bytes, _mm512_storeu_si512)
-DEFINE_FINISH(256, __m256i, _mm512_castsi256_si512(bytes), _mm256_storeu_si256)
-DEFINE_FINISH(128, __m128i, _mm512_castsi128_si512(bytes), _mm_storeu_si128)
+/* masks of the type that each width takes */
+#define STORE_SOME_512(y, mask, bytes) _mm512_mask_storeu_epi8(y, mask, bytes)
+#define STORE_SOME_256(y, mask, bytes) _mm256_mask_storeu_epi8(y, (__mmask32)(mask), bytes)
+#define STORE_SOME_128(y, mask, bytes) _mm_mask_storeu_epi8(y, (__mmask16)(mask), bytes)
+DEFINE_FINISH(512, _mm512, __m512i, __m512, _mm512_storeu_si512, STORE_SOME_512)
+DEFINE_FINISH(256, _mm256, __m256i, __m256, _mm256_storeu_si256, STORE_SOME_256)
+DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 
 #define ZERO _mm512_setzero_si512
 #define SUFFIX(name) name##_512
@@ -206,6 +198,7 @@ static void kernel(const OctQ8DepthwiseArgs *args) {
         packed += oct_q8_depthwise_block_bytes(width, groups);
         channel += width;
     }
+    oct_q8_depthwise_finish(&oct_q8_vector_avx512vnni, args);
 }
 
 const OctQ8DepthwiseBundle oct_q8_depthwise_avx512vnni = {

@@ -50,7 +50,7 @@ OCT_INLINE void oct_q8_store_lanes_avx512(uint8_t *output, __m512i bytes, size_t
 /* The part of the epilogue that all u8 outputs begin with, its constants in registers. */
 typedef struct OctQ8Requantize512 {
     __m512 high;
-    __m512i zero_point, minimum;
+    __m512i zero_point, minimum, maximum;
 } OctQ8Requantize512;
 
 OCT_INLINE OctQ8Requantize512 oct_q8_requantize_constants_avx512(const OctQ8Epilogue *epilogue) {
@@ -58,18 +58,21 @@ OCT_INLINE OctQ8Requantize512 oct_q8_requantize_constants_avx512(const OctQ8Epil
         .high = _mm512_set1_ps((float)(epilogue->maximum - epilogue->zero_point)),
         .zero_point = _mm512_set1_epi16(epilogue->zero_point),
         .minimum = _mm512_set1_epi8((char)epilogue->minimum),
+        .maximum = _mm512_set1_epi8((char)epilogue->maximum),
     };
 }
 
-/* The lower clamp is left to the saturating packs: only values of 2^31 and above, which cvtps2dq
- * would turn into the lowest integer, need one in float. */
-OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Requantize512 *constants, const __m512i *acc,
-                                            const float *multipliers, size_t vectors) {
+/* Clamping is left to the saturating packs and to bytes, where the epilogue is bounded. If not,
+ * values of 2^31 and above, which cvtps2dq would turn into the lowest integer, need a clamp in
+ * float. */
+OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Requantize512 *constants, bool bounded,
+                                            const __m512i *acc, const float *multipliers,
+                                            size_t vectors) {
     __m512i q[4];
     OCT_EACH_VECTOR(v, vectors, {
         __m512 value =
             _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(multipliers + 16 * v));
-        q[v] = _mm512_cvtps_epi32(_mm512_min_ps(value, constants->high));
+        q[v] = _mm512_cvtps_epi32(bounded ? value : _mm512_min_ps(value, constants->high));
     });
     q[1] = vectors > 1 ? q[1] : q[0];
     q[2] = vectors > 2 ? q[2] : q[0];
@@ -78,7 +81,8 @@ OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Requantize512 *constants,
     __m512i high_half =
         vectors > 2 ? _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), constants->zero_point)
                     : low_half;
-    return _mm512_max_epu8(_mm512_packus_epi16(low_half, high_half), constants->minimum);
+    __m512i bytes = _mm512_packus_epi16(low_half, high_half);
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
 }
 
 OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const __m512i *acc,
@@ -98,18 +102,22 @@ OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const _
     }
     const OctQ8Requantize512 constants = oct_q8_requantize_constants_avx512(epilogue);
     uint8_t *y = (uint8_t *)output + offset;
-    if (__builtin_expect(!epilogue->has_add && !epilogue->table, 1)) {
+    __m512i bytes[8];
+    if (__builtin_expect(epilogue->bounded, 1)) {
         OCT_EACH_ROW(r, rows, {
-            __m512i bytes =
-                oct_q8_requantize_avx512(&constants, acc + r * vectors, multipliers, vectors);
-            oct_q8_store_lanes_avx512(y + r * stride, bytes, vectors, count);
+            bytes[r] =
+                oct_q8_requantize_avx512(&constants, true, acc + r * vectors, multipliers, vectors);
         });
+    } else {
+        OCT_EACH_ROW(r, rows, {
+            bytes[r] = oct_q8_requantize_avx512(&constants, false, acc + r * vectors, multipliers,
+                                                vectors);
+        });
+    }
+    if (__builtin_expect(!epilogue->has_add && !epilogue->table, 1)) {
+        OCT_EACH_ROW(r, rows, oct_q8_store_lanes_avx512(y + r * stride, bytes[r], vectors, count););
         return;
     }
-    __m512i bytes[8];
-    OCT_EACH_ROW(r, rows, {
-        bytes[r] = oct_q8_requantize_avx512(&constants, acc + r * vectors, multipliers, vectors);
-    });
     oct_q8_finish_bytes_avx512(epilogue, bytes, rows, vectors, count, y, stride, residual,
                                residual_stride);
 }

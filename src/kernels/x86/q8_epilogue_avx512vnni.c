@@ -54,12 +54,13 @@ __m512i oct_q8_lookup_avx512(const uint8_t *table, __m512i bytes) {
 
 typedef struct AddConstants {
     __m512 ratio_q, ratio_residual, fixed, low, high;
+    __m512i minimum, maximum;
 } AddConstants;
 
 /* q plus the residual, both as bytes in the same order. The formula's inner product is that of
  * operand b. */
 OCT_INLINE __m512i add(const AddConstants *constants, __m512i q, __m512i residual,
-                       bool residual_is_a) {
+                       bool residual_is_a, bool bounded) {
     __m512i sums[4];
     OCT_EACH_VECTOR(i, 4, {
         /* bytes 4i to 4i + 3 of every lane, widened */
@@ -75,11 +76,14 @@ OCT_INLINE __m512i add(const AddConstants *constants, __m512i q, __m512i residua
             sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, constants->fixed);
             sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, sum);
         }
-        sum = _mm512_min_ps(_mm512_max_ps(sum, constants->low), constants->high);
+        if (!bounded) {
+            sum = _mm512_min_ps(_mm512_max_ps(sum, constants->low), constants->high);
+        }
         sums[i] = _mm512_cvtps_epi32(sum);
     });
-    return _mm512_packus_epi16(_mm512_packs_epi32(sums[0], sums[1]),
-                               _mm512_packs_epi32(sums[2], sums[3]));
+    __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(sums[0], sums[1]),
+                                        _mm512_packs_epi32(sums[2], sums[3]));
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
 }
 
 /* `count` bytes, 4 * vectors of them in every lane. */
@@ -109,6 +113,8 @@ OCT_INLINE void finish_rows(const OctQ8Epilogue *epilogue, const __m512i *bytes,
         .fixed = _mm512_set1_ps(params->fixed),
         .low = _mm512_set1_ps(params->minimum),
         .high = _mm512_set1_ps(params->maximum),
+        .minimum = _mm512_set1_epi8((char)params->minimum),
+        .maximum = _mm512_set1_epi8((char)params->maximum),
     };
     for (size_t r = 0; r < rows; r++) {
         __m512i q = bytes[r];
@@ -117,7 +123,9 @@ OCT_INLINE void finish_rows(const OctQ8Epilogue *epilogue, const __m512i *bytes,
         }
         if (has_add) {
             __m512i other = load_lanes(residual + r * residual_stride, vectors, count);
-            q = residual_is_a ? add(&constants, q, other, true) : add(&constants, q, other, false);
+            q = !epilogue->bounded ? add(&constants, q, other, residual_is_a, false)
+                : residual_is_a    ? add(&constants, q, other, true, true)
+                                   : add(&constants, q, other, false, true);
             if (add_table) {
                 q = oct_q8_lookup_avx512(add_table, q);
             }

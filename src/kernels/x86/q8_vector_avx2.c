@@ -65,8 +65,8 @@ OCT_INLINE void store_narrow(uint8_t *y, const __m256i *q) {
         }                                                                                          \
     } while (0)
 
-static void add(const OctQ8Add *params, const uint8_t *a, const uint8_t *b, uint8_t *y,
-                size_t count) {
+void oct_q8_add_avx2(const OctQ8Add *params, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                     size_t count) {
     const __m256 ratio_a = _mm256_set1_ps(params->ratio_a);
     const __m256 ratio_b = _mm256_set1_ps(params->ratio_b);
     const __m256 fixed = _mm256_set1_ps(params->fixed);
@@ -84,8 +84,8 @@ static void add(const OctQ8Add *params, const uint8_t *a, const uint8_t *b, uint
     FOR_BLOCKS_TWO(count, a, b, y, ADD_BLOCK);
 }
 
-static void add_scalar(const OctQ8Add *params, const uint8_t *a, uint8_t b, bool scalar_is_a,
-                       uint8_t *y, size_t count) {
+void oct_q8_add_scalar_avx2(const OctQ8Add *params, const uint8_t *a, uint8_t b, bool scalar_is_a,
+                            uint8_t *y, size_t count) {
     uint8_t table[256];
     if (count >= 512) { /* a table costs 256 additions and then saves most of the work */
         for (int x = 0; x < 256; x++) {
@@ -98,12 +98,13 @@ static void add_scalar(const OctQ8Add *params, const uint8_t *a, uint8_t b, bool
     memset(table, b, 32);
     for (size_t done = 0; done < count; done += 32) {
         size_t here = count - done < 32 ? count - done : 32;
-        add(params, scalar_is_a ? table : a + done, scalar_is_a ? a + done : table, y + done, here);
+        oct_q8_add_avx2(params, scalar_is_a ? table : a + done, scalar_is_a ? a + done : table,
+                        y + done, here);
     }
 }
 
-static void mul(const OctQ8Mul *params, const uint8_t *a, const uint8_t *b, uint8_t *y,
-                size_t count) {
+void oct_q8_mul_avx2(const OctQ8Mul *params, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                     size_t count) {
     const __m256i zero_a = _mm256_set1_epi32(params->zero_a);
     const __m256i zero_b = _mm256_set1_epi32(params->zero_b);
     const __m256 ratio = _mm256_set1_ps(params->ratio), zero_y = _mm256_set1_ps(params->zero_y);
@@ -122,8 +123,8 @@ static void mul(const OctQ8Mul *params, const uint8_t *a, const uint8_t *b, uint
     FOR_BLOCKS_TWO(count, a, b, y, MUL_BLOCK);
 }
 
-static void mul_scalar(const OctQ8Mul *params, const uint8_t *a, uint8_t b, uint8_t *y,
-                       size_t count) {
+void oct_q8_mul_scalar_avx2(const OctQ8Mul *params, const uint8_t *a, uint8_t b, uint8_t *y,
+                            size_t count) {
     const __m256i zero_a = _mm256_set1_epi32(params->zero_a);
     const __m256i factor = _mm256_set1_epi32(b - params->zero_b);
     const __m256 ratio = _mm256_set1_ps(params->ratio), zero_y = _mm256_set1_ps(params->zero_y);
@@ -176,7 +177,8 @@ OCT_INLINE __m256i quantize_eight(const float *x, __m256 scale, __m256 low, __m2
     return _mm256_add_epi32(_mm256_cvtps_epi32(clamp(value, low, high)), zero_point);
 }
 
-static void quantize(const float *x, float scale, uint8_t zero_point, uint8_t *y, size_t count) {
+void oct_q8_quantize_avx2(const float *x, float scale, uint8_t zero_point, uint8_t *y,
+                          size_t count) {
     const __m256 scales = _mm256_set1_ps(scale);
     const __m256 low = _mm256_set1_ps((float)(0 - zero_point));
     const __m256 high = _mm256_set1_ps((float)(255 - zero_point));
@@ -192,7 +194,8 @@ static void quantize(const float *x, float scale, uint8_t zero_point, uint8_t *y
     }
 }
 
-static void dequantize(const uint8_t *x, float scale, uint8_t zero_point, float *y, size_t count) {
+void oct_q8_dequantize_avx2(const uint8_t *x, float scale, uint8_t zero_point, float *y,
+                            size_t count) {
     const __m256i zero = _mm256_set1_epi32(zero_point);
     const __m256 scales = _mm256_set1_ps(scale);
     size_t done = 0;
@@ -205,7 +208,7 @@ static void dequantize(const uint8_t *x, float scale, uint8_t zero_point, float 
     }
 }
 
-static void max_rows(const uint8_t *const *rows, size_t count, uint8_t *y, size_t channels) {
+void oct_q8_max_rows_avx2(const uint8_t *const *rows, size_t count, uint8_t *y, size_t channels) {
     size_t c = 0;
     for (; c + 32 <= channels; c += 32) {
         __m256i highest = load(rows[0] + c);
@@ -268,19 +271,20 @@ OCT_INLINE void sum_any(const Rows *rows, size_t count, int32_t *sums, size_t ch
     }
 }
 
-static void sum_rows(const uint8_t *x, size_t stride, size_t count, int32_t *sums,
-                     size_t channels) {
+void oct_q8_sum_rows_avx2(const uint8_t *x, size_t stride, size_t count, int32_t *sums,
+                          size_t channels) {
     const Rows rows = {.first = x, .stride = stride};
     sum_any(&rows, count, sums, channels);
 }
 
-static void sum_pointers(const uint8_t *const *pointers, size_t count, int32_t *sums,
-                         size_t channels) {
+void oct_q8_sum_pointers_avx2(const uint8_t *const *pointers, size_t count, int32_t *sums,
+                              size_t channels) {
     const Rows rows = {.pointers = pointers};
     sum_any(&rows, count, sums, channels);
 }
 
-static void average(const OctQ8Average *params, const int32_t *sums, uint8_t *y, size_t channels) {
+void oct_q8_average_avx2(const OctQ8Average *params, const int32_t *sums, uint8_t *y,
+                         size_t channels) {
     const __m256i bias = _mm256_set1_epi32(params->bias);
     const __m256i zero = _mm256_set1_epi32(params->zero_point);
     const __m256 multiplier = _mm256_set1_ps(params->multiplier);
@@ -301,7 +305,7 @@ static void average(const OctQ8Average *params, const int32_t *sums, uint8_t *y,
     }
 }
 
-static int32_t sum(const uint8_t *x, size_t count) {
+int32_t oct_q8_sum_avx2(const uint8_t *x, size_t count) {
     __m256i sums = _mm256_setzero_si256();
     size_t done = 0;
     for (; done + 32 <= count; done += 32) {
@@ -316,7 +320,7 @@ static int32_t sum(const uint8_t *x, size_t count) {
     return (int32_t)total;
 }
 
-static void flip(const uint8_t *x, uint8_t *y, size_t count) {
+void oct_q8_flip_avx2(const uint8_t *x, uint8_t *y, size_t count) {
     const __m256i bit = _mm256_set1_epi8((char)0x80);
     size_t done = 0;
     for (; done + 32 <= count; done += 32) {
@@ -353,10 +357,10 @@ OCT_INLINE void interleave_three(const uint8_t *planes, size_t plane_stride, uin
 
 enum { PLANE_CHUNK = 64, PLANE_CHANNELS = 16 };
 
-static void quantize_planes(const float *x, size_t x_stride, float scale, uint8_t zero_point,
-                            uint8_t *y, size_t y_stride, size_t channels, size_t pixels) {
+void oct_q8_quantize_planes_avx2(const float *x, size_t x_stride, float scale, uint8_t zero_point,
+                                 uint8_t *y, size_t y_stride, size_t channels, size_t pixels) {
     if (channels == 1 && y_stride == 1) {
-        quantize(x, scale, zero_point, y, pixels);
+        oct_q8_quantize_avx2(x, scale, zero_point, y, pixels);
         return;
     }
     uint8_t planes[PLANE_CHANNELS * PLANE_CHUNK];
@@ -365,8 +369,8 @@ static void quantize_planes(const float *x, size_t x_stride, float scale, uint8_
         for (size_t p = 0; p < pixels; p += PLANE_CHUNK) {
             size_t count = pixels - p < PLANE_CHUNK ? pixels - p : PLANE_CHUNK;
             for (size_t i = 0; i < some; i++) {
-                quantize(x + (c + i) * x_stride + p, scale, zero_point, planes + i * PLANE_CHUNK,
-                         count);
+                oct_q8_quantize_avx2(x + (c + i) * x_stride + p, scale, zero_point,
+                                     planes + i * PLANE_CHUNK, count);
             }
             size_t done = 0;
             for (; channels == 3 && y_stride == 3 && done + 16 <= count; done += 16) {
@@ -384,18 +388,18 @@ static void quantize_planes(const float *x, size_t x_stride, float scale, uint8_
 const OctQ8VectorOps oct_q8_vector_avx2 = {
     .name = "q8_vector avx2",
     .cpu = OCTET_CPU_AVX2,
-    .add = add,
-    .add_scalar = add_scalar,
-    .mul = mul,
-    .mul_scalar = mul_scalar,
+    .add = oct_q8_add_avx2,
+    .add_scalar = oct_q8_add_scalar_avx2,
+    .mul = oct_q8_mul_avx2,
+    .mul_scalar = oct_q8_mul_scalar_avx2,
     .lookup = oct_q8_lookup_avx2,
-    .quantize = quantize,
-    .dequantize = dequantize,
-    .max_rows = max_rows,
-    .sum_rows = sum_rows,
-    .sum_pointers = sum_pointers,
-    .average = average,
-    .sum = sum,
-    .flip = flip,
-    .quantize_planes = quantize_planes,
+    .quantize = oct_q8_quantize_avx2,
+    .dequantize = oct_q8_dequantize_avx2,
+    .max_rows = oct_q8_max_rows_avx2,
+    .sum_rows = oct_q8_sum_rows_avx2,
+    .sum_pointers = oct_q8_sum_pointers_avx2,
+    .average = oct_q8_average_avx2,
+    .sum = oct_q8_sum_avx2,
+    .flip = oct_q8_flip_avx2,
+    .quantize_planes = oct_q8_quantize_planes_avx2,
 };
