@@ -257,6 +257,55 @@ static void test_conv_integer(void **state) {
     }
 }
 
+/* ONNX's example, all grids being operands. */
+static void test_qlinear_matmul(void **state) {
+    (void)state;
+    const uint8_t a[8] = {208, 236, 0, 238, 3, 214, 255, 29};
+    const uint8_t b[12] = {152, 51, 244, 60, 26, 255, 0, 127, 246, 127, 254, 247};
+    const float scales[3] = {0.0066f, 0.00705f, 0.0107f};
+    const uint8_t zeros[3] = {113, 114, 118};
+    OpHarness h;
+    op_begin(&h, "", "QLinearMatMul", 10, 1);
+    op_input(&h, OCTET_U8, SHAPE(2, 4), a);
+    op_input(&h, OCTET_F32, SHAPE(1), &scales[0]);
+    op_input(&h, OCTET_U8, SHAPE(1), &zeros[0]);
+    op_input(&h, OCTET_U8, SHAPE(4, 3), b);
+    op_input(&h, OCTET_F32, SHAPE(1), &scales[1]);
+    op_input(&h, OCTET_U8, SHAPE(1), &zeros[1]);
+    op_input(&h, OCTET_F32, SHAPE(1), &scales[2]);
+    op_input(&h, OCTET_U8, SHAPE(1), &zeros[2]);
+    op_run_ok(&h);
+    op_expect(&h, 0, OCTET_U8, SHAPE(2, 3), (uint8_t[]){168, 115, 255, 1, 66, 151});
+    op_end(&h);
+}
+
+/* (0, 5) * 0.5 + 0.5 on a grid of tenths. */
+static void test_qlinear_conv(void **state) {
+    (void)state;
+    const uint8_t x[2] = {10, 20}, zeros[2] = {10, 1}, w = 3;
+    const float x_scale = 0.5f, w_scale = 0.25f, y_scale = 0.1f;
+    const int32_t bias = 4;
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        OctetDType type = is_signed ? OCTET_S8 : OCTET_U8;
+        const uint8_t y_zero = is_signed ? (uint8_t)-28 : 100;
+        OpHarness h;
+        op_begin(&h, "", "QLinearConv", 10, 1);
+        op_input(&h, type, SHAPE(1, 1, 2), x);
+        op_input(&h, OCTET_F32, SCALAR, &x_scale);
+        op_input(&h, type, SCALAR, &zeros[0]);
+        op_input(&h, type, SHAPE(1, 1, 1), &w);
+        op_input(&h, OCTET_F32, SHAPE(1), &w_scale);
+        op_input(&h, type, SHAPE(1), &zeros[1]);
+        op_input(&h, OCTET_F32, SCALAR, &y_scale);
+        op_input(&h, type, SCALAR, &y_zero);
+        op_input(&h, OCTET_S32, SHAPE(1), &bias);
+        op_run_ok(&h);
+        op_expect(&h, 0, type, SHAPE(1, 1, 2),
+                  is_signed ? (uint8_t[]){(uint8_t)-23, 2} : (uint8_t[]){105, 130});
+        op_end(&h);
+    }
+}
+
 static int start_pool(void **state) {
     OctetThreadPool *pool = NULL;
     int failed = octet_thread_pool_create(2, &pool, NULL) != OCTET_OK;
@@ -276,6 +325,8 @@ int main(void) {
                                        cmocka_unit_test(test_matmul_integer),
                                        cmocka_unit_test(test_integer_to_float),
                                        cmocka_unit_test(test_dynamic_quantize_matmul),
-                                       cmocka_unit_test(test_conv_integer)};
+                                       cmocka_unit_test(test_conv_integer),
+                                       cmocka_unit_test(test_qlinear_matmul),
+                                       cmocka_unit_test(test_qlinear_conv)};
     return cmocka_run_group_tests(tests, start_pool, stop_pool);
 }

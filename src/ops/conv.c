@@ -125,30 +125,14 @@ static OctetStatus check_conv(const OctGraph *graph, const OctNode *node,
     return oct_window_check(node, diagnostic);
 }
 
-static OctetStatus check_conv_integer(const OctGraph *graph, const OctNode *node,
-                                      OctetDiagnostic *diagnostic) {
+static OctetStatus infer_conv(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     (void)graph;
-    OCT_TRY(oct_check_type(node, 0, OCT_TYPES_INTEGER, diagnostic));
-    return oct_window_check(node, diagnostic);
-}
-
-static OctetStatus infer(OctNode *node, OctetDType dtype, OctetDiagnostic *diagnostic) {
     OctetShape y;
     bool complete;
     OCT_TRY(oct_conv_shape(node, is_transposed(node), oct_input_shape(node, 0),
                            oct_input_shape(node, 1), &y, NULL, &complete, diagnostic));
-    oct_set_output(node, 0, dtype, &y);
+    oct_set_output(node, 0, OCTET_F32, &y);
     return OCTET_OK;
-}
-
-static OctetStatus infer_conv(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
-    (void)graph;
-    return infer(node, OCTET_F32, diagnostic);
-}
-
-static OctetStatus infer_conv_integer(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
-    (void)graph;
-    return infer(node, OCTET_S32, diagnostic);
 }
 
 static OctetStatus prepare_conv(const OctPrepare *prepare, OctPreparedOp *prepared) {
@@ -172,8 +156,6 @@ static OctetStatus prepare_conv(const OctPrepare *prepare, OctPreparedOp *prepar
 const OctOp oct_ops_conv[] = {
     {"", "Conv", 1, 0, CONV_FLAGS, 2, 3, 1, 1, check_conv, infer_conv, prepare_conv},
     {"", "ConvTranspose", 1, 0, CONV_FLAGS, 2, 3, 1, 1, check_conv, infer_conv, prepare_conv},
-    {"", "ConvInteger", 10, 0, 0, 2, 4, 1, 1, check_conv_integer, infer_conv_integer,
-     oct_conv_integer_prepare},
     {"com.microsoft", "FusedConv", 1, 0, 0, 2, 4, 1, 1, check_conv, infer_conv,
      oct_conv_prepare_f32},
 };

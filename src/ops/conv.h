@@ -32,6 +32,5 @@ OctetStatus oct_conv_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepa
 OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared);
 /* The same for what the kernels' driver has not: three axes, transposition, huge windows. */
 OctetStatus oct_conv_prepare_q8_gather(const OctPrepare *prepare, OctPreparedOp *prepared);
-OctetStatus oct_conv_integer_prepare(const OctPrepare *prepare, OctPreparedOp *prepared);
 
 #endif

@@ -33,7 +33,10 @@
     X(where)
 
 #define OCT_OP_FAMILIES_NETWORK(X)                                                                 \
+    X(attention)                                                                                   \
+    X(bias_gelu)                                                                                   \
     X(conv)                                                                                        \
+    X(conv_integer)                                                                                \
     X(gemm)                                                                                        \
     X(matmul_integer)                                                                              \
     X(pool)                                                                                        \

@@ -143,23 +143,14 @@ static OctetStatus check_product(const OctGraph *graph, const OctNode *node,
     return oct_fused_activation_read(node, &activation, diagnostic);
 }
 
-static OctetStatus infer_product(OctNode *node, OctetDType dtype, OctetDiagnostic *diagnostic) {
+static OctetStatus infer_product(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    (void)graph;
     OctetShape y;
     bool complete;
     OCT_TRY(oct_product_shape(node, oct_input_shape(node, 0), oct_input_shape(node, 1), &y, NULL,
                               &complete, diagnostic));
-    oct_set_output(node, 0, dtype, &y);
+    oct_set_output(node, 0, oct_input_dtype(node, 0), &y);
     return OCTET_OK;
-}
-
-static OctetStatus infer_float(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
-    (void)graph;
-    return infer_product(node, oct_input_dtype(node, 0), diagnostic);
-}
-
-static OctetStatus infer_integer(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
-    (void)graph;
-    return infer_product(node, OCTET_S32, diagnostic);
 }
 
 static OctetStatus prepare_product(const OctPrepare *prepare, OctPreparedOp *prepared) {
@@ -170,14 +161,13 @@ static OctetStatus prepare_product(const OctPrepare *prepare, OctPreparedOp *pre
 }
 
 const OctOp oct_ops_gemm[] = {
-    {"", "Gemm", 7, 0, OCT_OP_INT8, 2, 3, 1, 1, check_product, infer_float, prepare_product},
-    {"", "MatMul", 1, 0, OCT_OP_INT8, 2, 2, 1, 1, check_product, infer_float, prepare_product},
-    {"", "MatMulInteger", 10, 0, 0, 2, 4, 1, 1, NULL, infer_integer, oct_matmul_integer_prepare},
-    {"com.microsoft", "FusedMatMul", 1, 0, 0, 2, 2, 1, 1, check_product, infer_float,
+    {"", "Gemm", 7, 0, OCT_OP_INT8, 2, 3, 1, 1, check_product, infer_product, prepare_product},
+    {"", "MatMul", 1, 0, OCT_OP_INT8, 2, 2, 1, 1, check_product, infer_product, prepare_product},
+    {"com.microsoft", "FusedMatMul", 1, 0, 0, 2, 2, 1, 1, check_product, infer_product,
      oct_gemm_prepare_f32},
-    {"com.microsoft", "TransposeMatMul", 1, 0, 0, 2, 2, 1, 1, check_product, infer_float,
+    {"com.microsoft", "TransposeMatMul", 1, 0, 0, 2, 2, 1, 1, check_product, infer_product,
      oct_gemm_prepare_f32},
-    {"com.microsoft", "FusedGemm", 1, 0, 0, 2, 3, 1, 1, check_product, infer_float,
+    {"com.microsoft", "FusedGemm", 1, 0, 0, 2, 3, 1, 1, check_product, infer_product,
      oct_gemm_prepare_f32},
 };
 OCT_OPS_COUNT(gemm);

@@ -1,5 +1,6 @@
-/* Products of integers whose zero points are operands: MatMulInteger, and com.microsoft's
- * MatMulIntegerToFloat and DynamicQuantizeMatMul.
+/* Products of integers whose zero points are operands: MatMulInteger, QLinearMatMul where import
+ * could not make grids of its operands, and com.microsoft's MatMulIntegerToFloat and
+ * DynamicQuantizeMatMul.
  *
  * A becomes u8 and B s8 (128 off integers and zero points), then
  * sum((a - za)(b - zb)) = sum(a (b - zb)) - za sum(b - zb): the first sum is the kernel's, with B's
@@ -23,8 +24,9 @@ typedef struct Integer {
     OctProduct product;
     OctetCpu cpu;
     const OctNode *node;
-    int32_t a_scale, b_scale, a_zero, b_zero, bias; /* inputs, -1 for none */
-    bool quantizes;                                 /* A is f32 and is quantized first */
+    int32_t b;
+    int32_t a_scale, b_scale, a_zero, b_zero, bias, y_scale, y_zero; /* inputs, -1 for none */
+    bool quantizes;  /* A is f32 and is quantized first */
     PackedB *packed; /* one a matrix of B; NULL: packed on every run */
     size_t a_offset, sums_offset, kernel_offset, kernel_bytes; /* in the workspace */
 } Integer;
@@ -165,7 +167,17 @@ static OctetStatus bind_left(const Integer *integer, const OctRun *run, LeftSide
     return OCTET_OK;
 }
 
-/* sums -= za * column sums; to float if the operator gives that. */
+/* clamp(RNE(sum * factor) + zero point) as a byte. */
+static void store_byte(const Integer *integer, const OctRun *run, int32_t sum, float factor,
+                       void *output, size_t at) {
+    const OctView *zero = &run->inputs[integer->y_zero];
+    bool is_signed = zero->dtype == OCTET_S8;
+    int32_t zero_point = as_u8(zero->dtype, zero->data, 0);
+    uint8_t level = oct_q8_requantize(sum, factor, (uint8_t)zero_point, 0, 255);
+    ((uint8_t *)output)[at] = is_signed ? level ^ 0x80 : level;
+}
+
+/* sums -= za * column sums; to float or to bytes if the operator gives that. */
 static void finish(const Integer *integer, const OctRun *run, const LeftSide *left,
                    const PackedB *packed, size_t first_row, const int32_t *sums, void *output) {
     size_t m = (size_t)integer->product.m, n = (size_t)integer->product.n;
@@ -173,6 +185,8 @@ static void finish(const Integer *integer, const OctRun *run, const LeftSide *le
     const OctView *bias = view_or_null(run, integer->bias);
     bool to_float = integer->b_scale >= 0;
     bool per_column = scale && oct_view_count(scale) > 1;
+    const OctView *result_scale = view_or_null(run, integer->y_scale);
+    float y_scale = result_scale ? *(const float *)result_scale->data : 0.0f;
     for (size_t r = 0; r < m; r++) {
         int32_t zero = left->zero_point;
         if (left->zero_count) {
@@ -186,6 +200,10 @@ static void finish(const Integer *integer, const OctRun *run, const LeftSide *le
                 continue;
             }
             float factor = left->scale * ((const float *)scale->data)[per_column ? c : 0];
+            if (result_scale) {
+                store_byte(integer, run, sum, factor / y_scale, output, r * n + c);
+                continue;
+            }
             float value = (float)sum * factor;
             ((float *)output)[r * n + c] = bias ? value + ((const float *)bias->data)[c] : value;
         }
@@ -212,7 +230,8 @@ static OctetStatus multiply(const Integer *integer, const OctRun *run, const Lef
         oct_q8_conv_run(packed[b_matrix].conv, &setup, left->data + (size_t)a_matrix * m * k, sums,
                         NULL, workspace, run->pool);
         finish(integer, run, left, &packed[b_matrix], (size_t)a_matrix * m, sums,
-               (char *)run->outputs[0].data + index * m * n * 4);
+               (char *)run->outputs[0].data +
+                   index * m * n * octet_dtype_size(run->outputs[0].dtype));
     }
     return OCTET_OK;
 }
@@ -227,8 +246,8 @@ static OctetStatus run_integer(void *state, const OctRun *run) {
     }
     OCT_TRY(bind_left(integer, run, &left));
     if (!integer->packed) {
-        OCT_TRY(pack_all(integer, &run->inputs[1], view_or_null(run, integer->b_zero), &own,
-                         run->diagnostic));
+        OCT_TRY(pack_all(integer, &run->inputs[integer->b], view_or_null(run, integer->b_zero),
+                         &own, run->diagnostic));
     }
     OctetStatus status = multiply(integer, run, &left, own ? own : integer->packed);
     free_packed(own, product->b_count);
@@ -261,7 +280,7 @@ static OctetStatus check_vector(const Integer *integer, int32_t k, int64_t lengt
 static OctetStatus check_operands(const Integer *integer, OctetDiagnostic *diagnostic) {
     const OctNode *node = integer->node;
     const OctProduct *product = &integer->product;
-    OctetDType a = oct_value_storage(node->inputs[0]), b = node->inputs[1]->dtype;
+    OctetDType a = oct_value_storage(node->inputs[0]), b = node->inputs[integer->b]->dtype;
     if (oct_value_quantized(node->inputs[0]) || !is_byte(b) ||
         (integer->quantizes ? a != OCTET_F32 : !is_byte(a))) {
         return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node, "is not supported on %s, %s",
@@ -274,6 +293,8 @@ static OctetStatus check_operands(const Integer *integer, OctetDiagnostic *diagn
     OCT_TRY(check_vector(integer, integer->b_zero, product->n, true, diagnostic));
     OCT_TRY(check_vector(integer, integer->a_scale, 1, false, diagnostic));
     OCT_TRY(check_vector(integer, integer->b_scale, product->n, false, diagnostic));
+    OCT_TRY(check_vector(integer, integer->y_scale, 1, false, diagnostic));
+    OCT_TRY(check_vector(integer, integer->y_zero, 1, true, diagnostic));
     return check_vector(integer, integer->bias, product->n, false, diagnostic);
 }
 
@@ -306,11 +327,18 @@ static OctetStatus prepare_integer(const OctPrepare *prepare, OctPreparedOp *pre
     prepared->destroy = destroy;
     prepared->kernel = "q8_matmul";
     prepared->cpu = prepare->cpu;
-    OCT_TRY(oct_product_of(node, &integer->product, prepare->diagnostic));
+    OctetShape y;
+    bool complete;
+    OCT_TRY(oct_product_shape(node, &node->inputs[0]->shape, &node->inputs[places->b]->shape, &y,
+                              &integer->product, &complete, prepare->diagnostic));
+    if (!complete) {
+        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_SHAPE, node,
+                           "its shapes are not known");
+    }
     prepared->macs = oct_product_macs(&integer->product);
     OCT_TRY(check_operands(integer, prepare->diagnostic));
     OCT_TRY(reserve(prepare, integer, prepared));
-    const OctetTensor *b = oct_value_tensor(node->inputs[1]);
+    const OctetTensor *b = oct_value_tensor(node->inputs[integer->b]);
     const OctValue *zeros = integer->b_zero >= 0 ? oct_node_input(node, integer->b_zero) : NULL;
     const OctetTensor *zero = oct_value_tensor(zeros);
     if (!b || (zeros && !zero) || integer->product.n == 0) {
@@ -322,35 +350,85 @@ static OctetStatus prepare_integer(const OctPrepare *prepare, OctPreparedOp *pre
     return pack_all(integer, &b_view, &zero_view, &integer->packed, prepare->diagnostic);
 }
 
-OctetStatus oct_matmul_integer_prepare(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    Integer places = {.a_scale = -1, .b_scale = -1, .a_zero = 2, .b_zero = 3, .bias = -1};
+static OctetStatus prepare_matmul_integer(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    Integer places = {.b = 1,
+                      .a_scale = -1,
+                      .b_scale = -1,
+                      .a_zero = 2,
+                      .b_zero = 3,
+                      .bias = -1,
+                      .y_scale = -1,
+                      .y_zero = -1};
+    return prepare_integer(prepare, prepared, &places);
+}
+
+/* A, a_scale, a_zero_point, B, b_scale, b_zero_point, y_scale, y_zero_point */
+static OctetStatus prepare_linear(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    Integer places = {.b = 3,
+                      .a_scale = 1,
+                      .b_scale = 4,
+                      .a_zero = 2,
+                      .b_zero = 5,
+                      .bias = -1,
+                      .y_scale = 6,
+                      .y_zero = 7};
     return prepare_integer(prepare, prepared, &places);
 }
 
 /* A, B, a_scale, b_scale, a_zero_point, b_zero_point, bias */
 static OctetStatus prepare_to_float(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    Integer places = {.a_scale = 2, .b_scale = 3, .a_zero = 4, .b_zero = 5, .bias = 6};
+    Integer places = {.b = 1,
+                      .a_scale = 2,
+                      .b_scale = 3,
+                      .a_zero = 4,
+                      .b_zero = 5,
+                      .bias = 6,
+                      .y_scale = -1,
+                      .y_zero = -1};
     return prepare_integer(prepare, prepared, &places);
 }
 
 /* A (f32), B, b_scale, b_zero_point, bias */
 static OctetStatus prepare_dynamic(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    Integer places = {
-        .a_scale = -1, .b_scale = 2, .a_zero = -1, .b_zero = 3, .bias = 4, .quantizes = true};
+    Integer places = {.b = 1,
+                      .a_scale = -1,
+                      .b_scale = 2,
+                      .a_zero = -1,
+                      .b_zero = 3,
+                      .bias = 4,
+                      .y_scale = -1,
+                      .y_zero = -1,
+                      .quantizes = true};
     return prepare_integer(prepare, prepared, &places);
+}
+
+static OctetStatus infer(OctNode *node, int32_t b, OctetDType dtype, OctetDiagnostic *diagnostic) {
+    OctetShape y;
+    bool complete;
+    OCT_TRY(oct_product_shape(node, oct_input_shape(node, 0), oct_input_shape(node, b), &y, NULL,
+                              &complete, diagnostic));
+    oct_set_output(node, 0, dtype, &y);
+    return OCTET_OK;
+}
+
+static OctetStatus infer_integer(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    (void)graph;
+    return infer(node, 1, OCTET_S32, diagnostic);
+}
+
+static OctetStatus infer_linear(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    (void)graph;
+    return infer(node, 3, oct_input_dtype(node, 7), diagnostic);
 }
 
 static OctetStatus infer_float(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     (void)graph;
-    OctetShape y;
-    bool complete;
-    OCT_TRY(oct_product_shape(node, oct_input_shape(node, 0), oct_input_shape(node, 1), &y, NULL,
-                              &complete, diagnostic));
-    oct_set_output(node, 0, OCTET_F32, &y);
-    return OCTET_OK;
+    return infer(node, 1, OCTET_F32, diagnostic);
 }
 
 const OctOp oct_ops_matmul_integer[] = {
+    {"", "MatMulInteger", 10, 0, 0, 2, 4, 1, 1, NULL, infer_integer, prepare_matmul_integer},
+    {"", "QLinearMatMul", 10, 0, 0, 8, 8, 1, 1, NULL, infer_linear, prepare_linear},
     {"com.microsoft", "MatMulIntegerToFloat", 1, 0, 0, 4, 7, 1, 1, NULL, infer_float,
      prepare_to_float},
     {"com.microsoft", "DynamicQuantizeMatMul", 1, 0, 0, 3, 5, 1, 1, NULL, infer_float,
