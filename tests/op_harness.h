@@ -36,6 +36,7 @@ typedef struct OpHarness {
     OctView outputs[OP_MAX_VALUES];
     OctetTensor *owned[OP_MAX_VALUES]; /* of inputs that are no constants */
     OctetThreadPool *pool;             /* set before op_run to run on threads */
+    OctetRequantize requantize;        /* likewise */
     OctetDiagnostic diagnostic;
 } OpHarness;
 
@@ -169,6 +170,7 @@ static inline OctetStatus op_run_resolved(OpHarness *h) {
     h->prepare = (OctPrepare){.graph = h->graph,
                               .node = h->node,
                               .cpu = octet_get_cpu(),
+                              .requantize = h->requantize,
                               .threads = h->pool ? octet_thread_pool_size(h->pool) : 1,
                               .diagnostic = &h->diagnostic};
     if (status == OCTET_OK) {

@@ -10,6 +10,7 @@
 #include "kernels/q8_epilogue.h"
 #include "op_harness.h"
 #include "op_random.h"
+#include "quant/requantize.h"
 
 enum BiasKind { BIAS_NONE, BIAS_S32, BIAS_FLOAT };
 
@@ -18,6 +19,7 @@ typedef struct Case {
     int rank; /* spatial */
     enum BiasKind bias;
     bool channels_last, relu, table, residual, float_output, u8_weights, per_channel;
+    OctetRequantize mode;
     int64_t pad_end[3];
     float x_scale, y_scale, residual_scale;
     int32_t x_zero, y_zero, residual_zero;
@@ -115,11 +117,12 @@ static double *exact_sums(const Case *c, const Data *d) {
         size_t channel = n->transposed ? i / taps % d->w_channels : i / (d->w_count / d->channels);
         w[i] = (double)(c->u8_weights ? d->w[i] : (int8_t)d->w[i]) - d->zeros[channel];
     }
+    bool later = c->mode != OCTET_REQUANTIZE_ONNX; /* the reference adds it itself */
     for (size_t o = 0; o < d->channels; o++) {
         double scale = (double)c->x_scale * (double)d->scales[o % d->w_channels];
-        bias[o] = c->bias == BIAS_S32     ? d->bias[o]
-                  : c->bias == BIAS_FLOAT ? rint((double)d->float_bias[o] / scale)
-                                          : 0.0;
+        bias[o] = c->bias == BIAS_S32               ? d->bias[o]
+                  : c->bias == BIAS_FLOAT && !later ? rint((double)d->float_bias[o] / scale)
+                                                    : 0.0;
     }
     naive_conv(n, x, w, bias, sums);
     free(x);
@@ -132,6 +135,19 @@ static uint8_t clamp_u8(float value) {
     return (uint8_t)fminf(fmaxf(value, 0.0f), 255.0f);
 }
 
+/* The arithmetic of the other runtimes is quant/requantize.h's. */
+static uint8_t by_reference(const Case *c, const Data *d, int32_t sum, size_t channel) {
+    OctRequantizeInput input = {.input_scale = c->x_scale,
+                                .weight_scale = d->scales[channel % d->w_channels],
+                                .output_scale = c->y_scale,
+                                .has_float_bias = c->bias == BIAS_FLOAT,
+                                .bias = d->float_bias[channel]};
+    OctRequantizeOutput output = {.zero_point = c->y_zero, .minimum = 0, .maximum = 255};
+    OctRequantizeChannel parameters;
+    assert_int_equal(oct_requantize_prepare(c->mode, &input, &parameters, NULL), OCTET_OK);
+    return (uint8_t)oct_requantize(c->mode, sum, &parameters, &output);
+}
+
 /* One output, by the definitions of numerics.md. */
 static void expect_one(const Case *c, const Data *d, double sum, size_t channel, uint8_t residual,
                        void *y, size_t i) {
@@ -142,7 +158,8 @@ static void expect_one(const Case *c, const Data *d, double sum, size_t channel,
         return;
     }
     float level = rintf((float)(int32_t)sum * (product / c->y_scale)) + (float)c->y_zero;
-    uint8_t q = clamp_u8(level);
+    uint8_t q = c->mode == OCTET_REQUANTIZE_ONNX ? clamp_u8(level)
+                                                 : by_reference(c, d, (int32_t)sum, channel);
     if (c->relu) {
         uint8_t low = clamp_u8((float)c->y_zero);
         uint8_t high = clamp_u8(rintf(6.0f / c->y_scale) + (float)c->y_zero);
@@ -234,6 +251,7 @@ static void check(Case *c, OctetThreadPool *pool) {
     OpHarness h;
     op_begin(&h, "", n->transposed ? "ConvTranspose" : "Conv", 11, 1);
     h.pool = pool;
+    h.requantize = c->mode;
     set_attributes(&h, c);
     op_input_q(&h, OCTET_U8, &xs, d.x, c->x_scale, c->x_zero);
     add_weights(&h, c, &d);
@@ -334,6 +352,18 @@ static void test_conv_transpose_random(void **state) {
     }
 }
 
+static void test_other_runtimes(void **state) {
+    static const OctetRequantize modes[] = {OCTET_REQUANTIZE_FBGEMM, OCTET_REQUANTIZE_QNNPACK,
+                                            OCTET_REQUANTIZE_TFLITE,
+                                            OCTET_REQUANTIZE_TFLITE_SINGLE};
+    for (int i = 0; i < 200; i++) {
+        Case c = random_case(i % 5 == 0);
+        c.mode = modes[i % 4];
+        c.float_output = false; /* nothing is requantized then */
+        check(&c, *state);
+    }
+}
+
 /* A window too large for the kernels' list of pointers. */
 static void test_huge_window(void **state) {
     Case c = random_case(false);
@@ -399,6 +429,7 @@ static int stop_pool(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv_random), cmocka_unit_test(test_conv_transpose_random),
-        cmocka_unit_test(test_huge_window), cmocka_unit_test(test_bias_scale)};
+        cmocka_unit_test(test_other_runtimes), cmocka_unit_test(test_huge_window),
+        cmocka_unit_test(test_bias_scale)};
     return cmocka_run_group_tests(tests, start_pool, stop_pool);
 }
