@@ -52,5 +52,9 @@ if(OCTET_TESTS)
     target_compile_definitions(${name} PRIVATE OCTET_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
       OCTET_BINARY_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${name} COMMAND ${name})
+    # these run the command itself
+    if(name MATCHES "^test_cli" AND TARGET octet_command)
+      add_dependencies(${name} octet_command)
+    endif()
   endforeach()
 endif()
