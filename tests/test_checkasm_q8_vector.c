@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "checkasm.h"
+#include "kernels/q8_max_pool.h"
 #include "kernels/q8_vector.h"
 
 enum { ROUNDS = 200 };
@@ -206,6 +207,57 @@ static void check_pool(const OctQ8VectorOps *ops, CheckRandom *random) {
     finish(&x, &y, &sums);
 }
 
+static uint8_t highest_of(const OctQ8MaxPool *pool, const uint8_t *x, size_t y, size_t column,
+                          size_t channel) {
+    uint8_t highest = 0;
+    for (size_t r = 0; r < pool->kernel_h; r++) {
+        for (size_t t = 0; t < pool->kernel_w; t++) {
+            size_t line = y * pool->stride_h + r - pool->pad_top; /* wraps above the image */
+            size_t pixel = column * pool->stride_w + t - pool->pad_left;
+            if (line < pool->in_h && pixel < pool->in_w) {
+                uint8_t value = x[(line * pool->in_w + pixel) * pool->channels + channel];
+                highest = value > highest ? value : highest;
+            }
+        }
+    }
+    return highest;
+}
+
+static void check_max_pool(const OctQ8VectorOps *ops, CheckRandom *random) {
+    OctQ8MaxPool pool = {.channels = (size_t)check_range(random, 1, 70),
+                         .in_h = (size_t)check_range(random, 1, 9),
+                         .in_w = (size_t)check_range(random, 1, 9),
+                         .out_h = (size_t)check_range(random, 1, 5),
+                         .out_w = (size_t)check_range(random, 1, 5),
+                         .kernel_h = (size_t)check_range(random, 1, 4),
+                         .kernel_w = (size_t)check_range(random, 1, 4),
+                         .stride_h = (size_t)check_range(random, 1, 3),
+                         .stride_w = (size_t)check_range(random, 1, 3),
+                         .pad_top = (size_t)check_range(random, 0, 2),
+                         .pad_left = (size_t)check_range(random, 0, 2)};
+    if (!oct_q8_max_pool_fits(&pool)) {
+        return;
+    }
+    CheckBuffer x = bytes_of(random, pool.in_h * pool.in_w * pool.channels);
+    CheckBuffer y = check_buffer(pool.out_w * pool.channels, CHECK_GUARD_END);
+    for (size_t row = 0; row < pool.out_h; row++) {
+        oct_q8_max_pool_row(ops, &pool, x.data, row, y.data);
+        for (size_t i = 0; i < y.size; i++) {
+            assert_int_equal(y.data[i],
+                             highest_of(&pool, x.data, row, i / pool.channels, i % pool.channels));
+        }
+    }
+    check_buffer_free(&x);
+    check_buffer_free(&y);
+}
+
+static void test_max_pool(void **state) {
+    (void)state;
+    for_levels(check_max_pool);
+    const OctQ8MaxPool outside = {1, 4, 4, 9, 1, 2, 2, 1, 1, 0, 0};
+    assert_false(oct_q8_max_pool_fits(&outside));
+}
+
 static void test_add(void **state) {
     (void)state;
     for_levels(check_add);
@@ -238,9 +290,10 @@ static void test_pool(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_add),    cmocka_unit_test(test_mul),
-        cmocka_unit_test(test_lookup), cmocka_unit_test(test_convert),
-        cmocka_unit_test(test_planes), cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_add),      cmocka_unit_test(test_mul),
+        cmocka_unit_test(test_lookup),   cmocka_unit_test(test_convert),
+        cmocka_unit_test(test_planes),   cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_max_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

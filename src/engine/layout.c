@@ -264,10 +264,29 @@ static OctetStatus make_first(OctLayoutPass *pass, OctNode *node) {
     return OCTET_OK;
 }
 
+/* The engine's Normalize: all of its inputs are images. */
+static bool joins_images(const OctNode *node) {
+    return strcmp(node->domain, "octet") == 0 && strcmp(node->op_type, "Normalize") == 0 &&
+           oct_layout_can_be_last(node->inputs[0]);
+}
+
+static OctetStatus make_all_last(OctLayoutPass *pass, OctNode *node) {
+    for (int32_t k = 0; k < node->input_count; k++) {
+        OCT_TRY(oct_layout_input(pass, node, k, true));
+    }
+    if (!oct_node_set_int(pass->graph, node, "channels_last", 1)) {
+        return oct_fail_memory(pass->diagnostic);
+    }
+    return oct_layout_output_last(pass, node, 0);
+}
+
 static OctetStatus place_node(OctLayoutPass *pass, OctNode *node, const OctUses *uses) {
     bool done = false;
     if (wants_last(node)) {
         return make_last(pass, node);
+    }
+    if (joins_images(node)) {
+        return make_all_last(pass, node);
     }
     OCT_TRY(oct_layout_move(pass, node, uses, &done));
     if (!done) {

@@ -13,6 +13,10 @@ OctetStatus oct_plan_borders(OctetSession *session, OctPlan *plan, OctetDiagnost
  * conversions stand where the two meet. Afterwards no node has operands of both kinds. */
 OctetStatus oct_plan_regions(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
 
+/* Dequantize, Concat, BatchNormalization, Relu, Quantize become one Normalize. Leaves dead nodes.
+ */
+OctetStatus oct_plan_normalize(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
+
 /* Functions of one 8-bit tensor, whatever they are made of, become a Table. Leaves dead nodes. */
 OctetStatus oct_plan_tables(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
 

@@ -1,37 +1,50 @@
 #include "kernels/f32_depthwise.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "kernels/f32_fma.h"
 #include "kernels/f32_isa.h"
 
-#include <math.h>
 #include <string.h>
 
-/* The oracle: one channel after the other. */
+enum { MR = 4, CR = OCT_FMA_LANES };
+
+/* Up to CR channels of one pixel. */
+static void run_block(const OctF32DepthwiseTile *tile, size_t row, size_t channel) {
+    size_t count = tile->channels - channel < CR ? tile->channels - channel : CR;
+    const float *packed = tile->weights + channel / CR * tile->block_floats;
+    const float *input = tile->input + row * tile->input_step + channel;
+    float sum[CR];
+    float padded[CR] = {0};
+    memcpy(sum, packed, sizeof sum);
+    for (size_t tap = 0; tap < tile->taps; tap++) {
+        const float *x = input + tile->tap_offsets[tap];
+        if (count < CR) {
+            memcpy(padded, x, count * sizeof(float));
+            x = padded;
+        }
+        oct_f32_fma_vector(x, packed + (tile->tap_indices[tap] + 1) * CR, sum);
+    }
+    size_t at = row * tile->output_step + channel;
+    for (size_t i = 0; i < count; i++) {
+        float value = tile->residual ? sum[i] + tile->residual[at + i] : sum[i];
+        tile->output[at + i] = oct_f32_clamp(value, tile->minimum, tile->maximum);
+    }
+}
+
+/* The oracle. */
 static void depthwise_portable(const OctF32DepthwiseTile *tile) {
-    enum { CR = 4 };
     for (size_t row = 0; row < tile->row_count; row++) {
-        for (size_t channel = 0; channel < tile->channels; channel++) {
-            const float *packed = tile->weights + channel / CR * tile->block_floats + channel % CR;
-            const float *input = tile->input + row * tile->input_step + channel;
-            float sum = *packed;
-            for (size_t tap = 0; tap < tile->taps; tap++) {
-                sum = fmaf(input[tile->tap_offsets[tap]], packed[(tile->tap_indices[tap] + 1) * CR],
-                           sum);
-            }
-            size_t at = row * tile->output_step + channel;
-            if (tile->residual) {
-                sum += tile->residual[at];
-            }
-            tile->output[at] = oct_f32_clamp(sum, tile->minimum, tile->maximum);
+        for (size_t channel = 0; channel < tile->channels; channel += CR) {
+            run_block(tile, row, channel);
         }
     }
 }
 
 const OctF32DepthwiseBundle oct_f32_depthwise_portable = {
-    .name = "f32 depthwise 4x4 portable",
+    .name = "f32 depthwise 4x8 portable",
     .cpu = OCTET_CPU_PORTABLE,
-    .mr = 4,
-    .cr = 4,
+    .mr = MR,
+    .cr = CR,
     .kernel = depthwise_portable,
 };
 

@@ -1,14 +1,14 @@
 #include "kernels/f32_gemm.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "kernels/f32_fma.h"
 #include "kernels/f32_isa.h"
 
-#include <math.h>
 #include <string.h>
 
-/* The oracle: fmaf an output, in order of k. */
+/* The oracle: an output after the other, in order of k. */
 static void tile_portable(const OctF32Tile *tile) {
-    enum { MR = 4, NR = 8 };
+    enum { MR = 4, NR = OCT_FMA_LANES };
     for (size_t row = 0; row < tile->row_count; row++) {
         float *output = tile->output + tile->offsets[row];
         float sum[NR] = {0};
@@ -19,9 +19,7 @@ static void tile_portable(const OctF32Tile *tile) {
         for (size_t tap = 0; tap < tile->taps; tap++) {
             const float *a = tile->rows[tap * MR + row];
             for (size_t i = 0; i < tile->depth; i++, weights += NR) {
-                for (size_t column = 0; column < tile->column_count; column++) {
-                    sum[column] = fmaf(a[i], weights[column], sum[column]);
-                }
+                oct_f32_fma_scalar(a[i], weights, sum);
             }
         }
         const float *residual = tile->residual ? tile->residual + tile->offsets[row] : NULL;

@@ -74,8 +74,7 @@ OctetStatus oct_q8_conv_setup(const OctQ8Conv *conv, size_t batch, size_t in_h, 
 
 /* input: [batch][in_h][in_w] pixels; output: [batch][out_h][out_w] pixels of u8, s32 or f32;
  * residual (u8, shaped like the output) may be the output itself unless the convolution is
- * depthwise. workspace: workspace_bytes,
- * aligned to 64, NULL if 0. pool may be NULL. */
+ * depthwise. workspace: workspace_bytes, aligned to 64, NULL if 0. pool may be NULL. */
 void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const uint8_t *input,
                      void *output, const uint8_t *residual, void *workspace, OctetThreadPool *pool);
 

@@ -1,5 +1,6 @@
 /* Int8 pools. Max keeps integers and takes them to the output's grid by a table if that differs;
  * average rounds once, from the exact sum. */
+#include "kernels/q8_max_pool.h"
 #include "kernels/q8_vector.h"
 #include "ops/pool.h"
 #include "ops/quantized.h"
@@ -18,6 +19,8 @@ typedef struct PoolQ8 {
     size_t slots, sums_offset, sums_bytes;
     OctQ8Average full; /* for windows that lie inside */
     int64_t full_count;
+    bool by_rows; /* a plain maximum over images */
+    OctQ8MaxPool max;
 } PoolQ8;
 
 typedef struct Work {
@@ -144,6 +147,23 @@ static void run_range(void *user, size_t index) {
     }
 }
 
+/* Rows of outputs of images. */
+static void run_max_rows(void *user, size_t index) {
+    const Work *work = user;
+    const PoolQ8 *state = work->state;
+    const OctQ8MaxPool *max = &state->max;
+    size_t begin, end, row_bytes = max->out_w * max->channels;
+    oct_split_range(state->y.batch * max->out_h, state->slots, index, &begin, &end);
+    for (size_t row = begin; row < end; row++) {
+        uint8_t *y = work->y + row * row_bytes;
+        const uint8_t *x = work->x + row / max->out_h * (max->in_h * max->in_w * max->channels);
+        oct_q8_max_pool_row(state->vector, max, x, row % max->out_h, y);
+        if (state->requantizes) {
+            state->vector->lookup(state->table, y, y, row_bytes);
+        }
+    }
+}
+
 static OctetStatus run_pool(void *user, const OctRun *run) {
     const PoolQ8 *state = user;
     if (state->y.batch * state->y.area * state->y.channels == 0) {
@@ -151,7 +171,7 @@ static OctetStatus run_pool(void *user, const OctRun *run) {
     }
     Work work = {state, run, oct_layout_read(&state->x, run, run->inputs[0].data),
                  oct_layout_target(&state->y, run, run->outputs[0].data)};
-    oct_parallel_for(run->pool, run_range, &work, state->slots);
+    oct_parallel_for(run->pool, state->by_rows ? run_max_rows : run_range, &work, state->slots);
     oct_layout_finish(&state->y, run, run->outputs[0].data);
     return OCTET_OK;
 }
@@ -192,6 +212,32 @@ static OctetStatus bind_grids(const OctPrepare *prepare, PoolQ8 *state) {
     return OCTET_OK;
 }
 
+/* Whether whole rows can be done at once; fills in state->max. */
+static bool bind_rows(PoolQ8 *state) {
+    const OctPool *pool = &state->pool;
+    if (pool->kind != OCT_POOL_MAX || pool->global || pool->input.rank < 1 ||
+        pool->input.rank > 2) {
+        return false;
+    }
+    int32_t w = pool->input.rank - 1;
+    bool image = w == 1;
+    state->max = (OctQ8MaxPool){
+        .channels = state->x.channels,
+        .in_h = image ? (size_t)pool->input.spatial[0] : 1,
+        .in_w = (size_t)pool->input.spatial[w],
+        .out_h = image ? (size_t)pool->output.spatial[0] : 1,
+        .out_w = (size_t)pool->output.spatial[w],
+        .kernel_h = image ? (size_t)pool->window.kernel[0] : 1,
+        .kernel_w = (size_t)pool->window.kernel[w],
+        .stride_h = image ? (size_t)pool->window.stride[0] : 1,
+        .stride_w = (size_t)pool->window.stride[w],
+        .pad_top = image ? (size_t)pool->window.pad_begin[0] : 0,
+        .pad_left = (size_t)pool->window.pad_begin[w],
+    };
+    return pool->window.dilation[w] == 1 && (!image || pool->window.dilation[0] == 1) &&
+           oct_q8_max_pool_fits(&state->max);
+}
+
 OctetStatus oct_pool_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared) {
     OctetDiagnostic *diagnostic = prepare->diagnostic;
     PoolQ8 *state = oct_prepare_state(prepare, prepared, sizeof *state);
@@ -208,6 +254,7 @@ OctetStatus oct_pool_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepar
     bool last = state->pool.channels_last;
     OCT_TRY(oct_layout_prepare(&state->x, &state->pool.input, last, 1, workspace, diagnostic));
     OCT_TRY(oct_layout_prepare(&state->y, &state->pool.output, last, 1, workspace, diagnostic));
+    state->by_rows = bind_rows(state);
     state->slots = prepare->threads > 0 ? prepare->threads : 1;
     state->sums_bytes = (state->x.channels * sizeof(int32_t) + 63) / 64 * 64;
     if (!oct_mul_size(state->sums_bytes, state->slots, &bytes)) {

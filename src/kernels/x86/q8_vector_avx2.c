@@ -208,7 +208,7 @@ void oct_q8_dequantize_avx2(const uint8_t *x, float scale, uint8_t zero_point, f
     }
 }
 
-void oct_q8_max_rows_avx2(const uint8_t *const *rows, size_t count, uint8_t *y, size_t channels) {
+OCT_INLINE void max_some(const uint8_t *const *rows, size_t count, uint8_t *y, size_t channels) {
     size_t c = 0;
     for (; c + 32 <= channels; c += 32) {
         __m256i highest = load(rows[0] + c);
@@ -231,6 +231,16 @@ void oct_q8_max_rows_avx2(const uint8_t *const *rows, size_t count, uint8_t *y, 
             highest = rows[p][c] > highest ? rows[p][c] : highest;
         }
         y[c] = highest;
+    }
+}
+
+void oct_q8_max_rows_avx2(const uint8_t *const *rows, size_t count, uint8_t *y, size_t channels) {
+    if (count == 9) { /* 3 x 3, unrolled */
+        max_some(rows, 9, y, channels);
+    } else if (count == 4) {
+        max_some(rows, 4, y, channels);
+    } else {
+        max_some(rows, count, y, channels);
     }
 }
 
