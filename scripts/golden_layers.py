@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""Golden hashes of whole quantized layers, from PyTorch's qnnpack and onednn engines.
+
+Writes tests/golden/layers.txt, one layer a line: its geometry, scales and zero points, and the
+FNV-1a hash of the bytes that torch computes. Inputs, weights and biases are made by the same random
+generator here and in tests/test_requantize_layers.c, so that only hashes need storing.
+"""
+import argparse
+import os
+import struct
+import sys
+import warnings
+
+import numpy as np
+import torch
+
+warnings.filterwarnings("ignore")
+torch.set_num_threads(1)
+MASK = 2 ** 64 - 1
+
+
+def stream(seed, count):
+    """xorshift64* numbers of 32 bits."""
+    values = np.empty(count, np.int64)
+    x = seed
+    for i in range(count):
+        x ^= x >> 12
+        x ^= (x << 25) & MASK
+        x ^= x >> 27
+        values[i] = ((x * 2685821657736338717) & MASK) >> 32
+    return values
+
+
+def fnv(data):
+    value = 14695981039346656037
+    for byte in data:
+        value = ((value ^ byte) * 1099511628211) & MASK
+    return value
+
+
+def bits(value):
+    return "%08x" % struct.unpack("<I", struct.pack("<f", float(value)))[0]
+
+
+def per_tensor(integers, scale, zero_point, dtype):
+    return torch._make_per_tensor_quantized_tensor(
+        torch.from_numpy(integers.astype(dtype)), float(scale), int(zero_point))
+
+
+def weights_of(integers, scales, zero_point, axis):
+    if len(scales) == 1:
+        return per_tensor(integers, scales[0], zero_point, np.int8)
+    return torch._make_per_channel_quantized_tensor(
+        torch.from_numpy(integers.astype(np.int8)), torch.tensor(scales.astype(np.float64)),
+        torch.zeros(len(scales), dtype=torch.long), axis)
+
+
+class Layer:
+    def __init__(self, rng, kind, engine, case):
+        self.kind, self.engine = kind, engine
+        self.seed = int(rng.integers(1, 2 ** 62))
+        self.rank = {"conv1": 1, "conv2": 2, "conv3": 3, "transpose1": 1, "transpose2": 2,
+                     "transpose3": 3, "linear": 0}[kind]
+        r = self.rank
+        self.groups = int(rng.choice([1, 1, 2, 4])) if r else 1
+        per_group_in, per_group_out = int(rng.integers(1, 9)), int(rng.integers(1, 9))
+        if r and kind.startswith("conv") and case % 5 == 0:  # depthwise
+            self.groups, per_group_in, per_group_out = int(rng.integers(2, 17)), 1, 1
+        self.inputs, self.outputs = self.groups * per_group_in, self.groups * per_group_out
+        if not r:
+            self.inputs, self.outputs = int(rng.integers(1, 130)), int(rng.integers(1, 40))
+        self.kernel = [int(k) for k in rng.integers(1, 4, r)]
+        self.stride = [int(k) for k in rng.integers(1, 3, r)]
+        self.padding = [int(rng.integers(0, k)) for k in self.kernel]
+        self.dilation = [1 if kind.startswith("transpose") else int(k)
+                         for k in rng.integers(1, 3, r)]
+        size = {0: 0, 1: 23, 2: 11, 3: 7}[r]
+        self.image = [int(rng.integers(size - 2, size + 1)) for _ in range(r)]
+        self.batch = int(rng.integers(1, 3)) if r else int(rng.integers(3, 20))
+        self.relu = case % 3 == 1 and not kind.startswith("transpose")
+        self.has_bias = case % 4 != 3
+        self.per_channel = case % 2 == 1 and not (kind.startswith("transpose"))
+        self.weight_zero = int(rng.integers(-20, 20)) if engine == "qnnpack" and \
+            not self.per_channel and case % 4 == 2 else 0
+        self.input_scale = np.float32(10.0 ** rng.uniform(-3, 0))
+        self.input_zero = int(rng.integers(0, 256))
+        count = self.outputs if self.per_channel else 1
+        self.scales = np.float32(10.0 ** rng.uniform(-3.5, -2) * rng.uniform(0.5, 2.0, count))
+        self.rng = rng
+
+    def run(self):
+        torch.backends.quantized.engine = self.engine
+        transpose = self.kind.startswith("transpose")
+        x_shape = [self.batch, self.inputs] + self.image
+        w_shape = ([self.inputs, self.outputs // self.groups] if transpose else
+                   [self.outputs, self.inputs // self.groups]) + self.kernel
+        x_count, w_count = int(np.prod(x_shape)), int(np.prod(w_shape))
+        numbers = stream(self.seed, x_count + w_count + self.outputs)
+        x = (numbers[:x_count] % 256).reshape(x_shape)
+        w = (numbers[x_count:x_count + w_count] % 255 - 127).reshape(w_shape)
+        # biases of up to 2^14 units of the accumulator, half a unit apart
+        units = np.float32(numbers[x_count + w_count:] % 32768 - 16384) * np.float32(0.5)
+        unit = np.float32(self.input_scale) * self.scales
+        bias = torch.from_numpy(units * unit) if self.has_bias else None
+        qx = per_tensor(x, self.input_scale, self.input_zero, np.uint8)
+        qw = weights_of(w, self.scales, self.weight_zero, 0)
+        depth = w_count // self.outputs
+        spread = float(np.sqrt(depth) * 74 * 74 * unit.mean())
+        self.output_scale = np.float32(spread * 6 / 255 * self.rng.uniform(0.4, 1.2))
+        self.output_zero = int(self.rng.integers(90, 170))
+        y = self.apply(qx, qw, bias, transpose)
+        self.shape = list(y.shape)
+        # torch gives channels-last strides; the bytes are taken in logical order
+        return fnv(y.int_repr().contiguous().numpy().astype(np.uint8).tobytes()), y.numel()
+
+    def apply(self, qx, qw, bias, transpose):
+        ops = torch.ops.quantized
+        scale, zero = float(self.output_scale), self.output_zero
+        if self.kind == "linear":
+            packed = ops.linear_prepack(qw, bias)
+            return (ops.linear_relu if self.relu else ops.linear)(qx, packed, scale, zero)
+        name = ("conv_transpose%dd" if transpose else "conv%dd") % self.rank
+        prepack = getattr(ops, name + "_prepack")
+        if transpose:
+            packed = prepack(qw, bias, self.stride, self.padding, [0] * self.rank, self.dilation,
+                             self.groups)
+        else:
+            packed = prepack(qw, bias, self.stride, self.padding, self.dilation, self.groups)
+        run = getattr(ops, name + ("_relu" if self.relu else ""))
+        return run(qx, packed, scale, zero)
+
+    def line(self, digest):
+        def dims(values):
+            return "x".join(map(str, values)) or "-"
+        return " ".join(map(str, [
+            self.kind, self.engine, self.seed, self.batch, self.inputs, self.outputs, self.groups,
+            dims(self.image), dims(self.kernel), dims(self.stride), dims(self.padding),
+            dims(self.dilation), int(self.relu), int(self.has_bias), bits(self.input_scale),
+            self.input_zero, bits(self.output_scale), self.output_zero, self.weight_zero,
+            ",".join(bits(s) for s in self.scales), dims(self.shape), "%016x" % digest]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", default=os.path.join(
+        os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden"))
+    parser.add_argument("--seed", type=int, default=22)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(arguments.seed)
+    os.makedirs(arguments.folder, exist_ok=True)
+    kinds = ["conv1", "conv2", "conv2", "conv3", "linear", "transpose1", "transpose2", "transpose3"]
+    lines, total, skipped = [], {"qnnpack": 0, "onednn": 0}, {}
+    for case in range(48):
+        for kind in kinds:
+            for engine in total:
+                if (kind, engine) == ("transpose3", "qnnpack"):
+                    continue  # torch 1.13 gives shapes and values that make no sense
+                layer = Layer(rng, kind, engine, case)
+                try:
+                    digest, count = layer.run()
+                except (RuntimeError, NotImplementedError) as error:
+                    key = (kind, engine, str(error).splitlines()[0][:70])
+                    skipped[key] = skipped.get(key, 0) + 1
+                    continue
+                total[engine] += count
+                lines.append(layer.line(digest))
+    with open(os.path.join(arguments.folder, "layers.txt"), "w") as file:
+        file.write("# torch %s: scripts/golden_layers.py\n" % torch.__version__)
+        file.write("\n".join(lines) + "\n")
+    for key, count in skipped.items():
+        print("skipped %d:" % count, *key, file=sys.stderr)
+    print("%d layers, %s bytes" % (len(lines), total))
+
+
+if __name__ == "__main__":
+    main()
