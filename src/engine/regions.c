@@ -345,6 +345,23 @@ static const char *reason_for_float(const OctNode *node) {
     return NULL;
 }
 
+/* A Pad's fill other than 0 may lie beside the operand's grid, and only an output that has a grid
+ * of its own rounds it. */
+static bool fills_beside_grid(const OctNode *node) {
+    const OctValue *fill = oct_node_input(node, 2);
+    const OctetTensor *tensor = oct_value_tensor(fill);
+    if (!oct_node_is(node, "Pad") || !node->outputs[0] || oct_value_quantized(node->outputs[0]) ||
+        strcmp(oct_node_string(node, "mode", "constant"), "constant") != 0) {
+        return false;
+    }
+    if (node->opset < 11) {
+        return oct_node_float(node, "value", 0) != 0;
+    }
+    bool zero = tensor && tensor->dtype == OCTET_F32 && tensor->bytes == sizeof(float) &&
+                *(const float *)tensor->data == 0;
+    return fill && !zero;
+}
+
 static OctetStatus decide(Regions *r, OctNode *node, OctNode *after) {
     if (in_octet_domain(node)) {
         return OCTET_OK;
@@ -364,7 +381,8 @@ static OctetStatus decide(Regions *r, OctNode *node, OctNode *after) {
         return OCTET_OK;
     }
     bool moves = (node->op->flags & OCT_OP_MOVES_DATA) &&
-                 node->activation.kind == OCT_ACTIVATION_NONE && !node->keep_float;
+                 node->activation.kind == OCT_ACTIVATION_NONE && !node->keep_float &&
+                 !fills_beside_grid(node);
     if (moves) {
         return make_mover(r, node, after);
     }

@@ -3,6 +3,7 @@
  * another order picks other pixels at ties. */
 #include "ops/resize.h"
 
+#include <float.h>
 #include <math.h>
 
 static float coordinate(const OctResizeRules *rules, int64_t in, int64_t out, float scale,
@@ -41,12 +42,18 @@ static int64_t to_index(float value) {
     return value >= 1e9f ? 1000000000 : value > -1e9f ? (int64_t)value : -1000000000;
 }
 
+/* Halfway between two pixels, but for the rounding of the scale and of the division by it. */
+static bool is_halfway(float x) {
+    float tolerance = 4.0f * FLT_EPSILON * fmaxf(fabsf(x), 1.0f);
+    return fabsf(x - floorf(x) - 0.5f) <= tolerance;
+}
+
 static int64_t nearest_index(OctResizeRounding rounding, float x, float scale) {
     switch (rounding) {
     case OCT_RESIZE_PREFER_FLOOR:
-        return to_index(x == floorf(x) + 0.5f ? floorf(x) : roundf(x));
+        return to_index(is_halfway(x) ? floorf(x) : roundf(x));
     case OCT_RESIZE_PREFER_CEIL:
-        return to_index(x == floorf(x) + 0.5f ? ceilf(x) : roundf(x));
+        return to_index(is_halfway(x) ? ceilf(x) : roundf(x));
     case OCT_RESIZE_FLOOR:
         return to_index(floorf(x));
     case OCT_RESIZE_CEIL:
