@@ -113,15 +113,20 @@ TILE(1, 1)
 
 typedef void (*TileFunction)(const Panel *panel, size_t first, size_t end);
 
-static const struct {
+/* Tiles of each number of vectors, the tall ones first. */
+typedef struct Tiles {
     size_t rows[4];
     TileFunction tiles[4];
-} tiles[4] = {
+} Tiles;
+
+static const Tiles tiles[4] = {
     {{8, 4, 2, 1}, {tile_8x1, tile_4x1, tile_2x1, tile_1x1}},
     {{8, 4, 2, 1}, {tile_8x2, tile_4x2, tile_2x2, tile_1x2}},
     {{8, 4, 2, 1}, {tile_8x3, tile_4x3, tile_2x3, tile_1x3}},
     {{6, 4, 2, 1}, {tile_6x4, tile_4x4, tile_2x4, tile_1x4}},
 };
+/* Where a tile's products are few, a shorter one lets more of the epilogue overlap with them. */
+static const Tiles flat_tiles = {{4, 4, 2, 1}, {tile_4x4, tile_4x4, tile_2x4, tile_1x4}};
 
 static void kernel(const OctQ8ConvArgs *args) {
     size_t panel_bytes = oct_q8_panel_bytes(64, args->taps, args->k);
@@ -134,10 +139,11 @@ static void kernel(const OctQ8ConvArgs *args) {
             .channel = channel,
             .count = count,
         };
+        const Tiles *chosen = vectors == 4 && args->taps == 1 ? &flat_tiles : &tiles[vectors - 1];
         size_t p = 0;
         for (size_t i = 0; i < 4 && p < args->pixels; i++) {
-            size_t rows = tiles[vectors - 1].rows[i];
-            tiles[vectors - 1].tiles[i](&panel, p, args->pixels);
+            size_t rows = chosen->rows[i];
+            chosen->tiles[i](&panel, p, args->pixels);
             p += (args->pixels - p) / rows * rows;
         }
     }

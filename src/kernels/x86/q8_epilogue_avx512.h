@@ -85,6 +85,54 @@ OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Requantize512 *constants,
     return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
 }
 
+typedef struct OctQ8Add512 {
+    __m512 ratio_q, ratio_residual, fixed, low, high;
+    __m512i minimum, maximum;
+} OctQ8Add512;
+
+OCT_INLINE OctQ8Add512 oct_q8_add_constants_avx512(const OctQ8Epilogue *epilogue) {
+    const OctQ8Add *params = &epilogue->add;
+    bool residual_is_a = epilogue->residual_is_a;
+    return (OctQ8Add512){
+        .ratio_q = _mm512_set1_ps(residual_is_a ? params->ratio_b : params->ratio_a),
+        .ratio_residual = _mm512_set1_ps(residual_is_a ? params->ratio_a : params->ratio_b),
+        .fixed = _mm512_set1_ps(params->fixed),
+        .low = _mm512_set1_ps(params->minimum),
+        .high = _mm512_set1_ps(params->maximum),
+        .minimum = _mm512_set1_epi8((char)params->minimum),
+        .maximum = _mm512_set1_epi8((char)params->maximum),
+    };
+}
+
+/* q plus the residual, both as bytes in the same order. The formula's inner product is that of
+ * operand b. */
+OCT_INLINE __m512i oct_q8_add_avx512(const OctQ8Add512 *constants, __m512i q, __m512i residual,
+                                     bool residual_is_a, bool bounded) {
+    __m512i sums[4];
+    OCT_EACH_VECTOR(i, 4, {
+        /* bytes 4i to 4i + 3 of every lane, widened */
+        const __m512i pick = _mm512_set4_epi32((int)0x80808003 + 4 * i, (int)0x80808002 + 4 * i,
+                                               (int)0x80808001 + 4 * i, (int)0x80808000 + 4 * i);
+        __m512 wide_q = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(q, pick));
+        __m512 wide_residual = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(residual, pick));
+        __m512 sum;
+        if (residual_is_a) {
+            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, constants->fixed);
+            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, sum);
+        } else {
+            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, constants->fixed);
+            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, sum);
+        }
+        if (!bounded) {
+            sum = _mm512_min_ps(_mm512_max_ps(sum, constants->low), constants->high);
+        }
+        sums[i] = _mm512_cvtps_epi32(sum);
+    });
+    __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(sums[0], sums[1]),
+                                        _mm512_packs_epi32(sums[2], sums[3]));
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
+}
+
 OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const __m512i *acc,
                                           const float *multipliers, size_t rows, size_t vectors,
                                           size_t count, void *output, size_t offset, size_t stride,
@@ -116,6 +164,17 @@ OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const _
     }
     if (__builtin_expect(!epilogue->has_add && !epilogue->table, 1)) {
         OCT_EACH_ROW(r, rows, oct_q8_store_lanes_avx512(y + r * stride, bytes[r], vectors, count););
+        return;
+    }
+    /* the residual blocks' addition, inline so that the next tile's products overlap with it */
+    if (vectors == 4 && count == 64 && epilogue->bounded && !epilogue->table &&
+        !epilogue->add_table && !epilogue->residual_is_a) {
+        const OctQ8Add512 add = oct_q8_add_constants_avx512(epilogue);
+        OCT_EACH_ROW(r, rows, {
+            __m512i other = _mm512_loadu_si512(residual + r * residual_stride);
+            _mm512_storeu_si512(y + r * stride,
+                                oct_q8_add_avx512(&add, bytes[r], other, false, true));
+        });
         return;
     }
     oct_q8_finish_bytes_avx512(epilogue, bytes, rows, vectors, count, y, stride, residual,

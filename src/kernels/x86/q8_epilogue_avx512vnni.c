@@ -52,40 +52,6 @@ __m512i oct_q8_lookup_avx512(const uint8_t *table, __m512i bytes) {
                                                 : look_up(table, bytes);
 }
 
-typedef struct AddConstants {
-    __m512 ratio_q, ratio_residual, fixed, low, high;
-    __m512i minimum, maximum;
-} AddConstants;
-
-/* q plus the residual, both as bytes in the same order. The formula's inner product is that of
- * operand b. */
-OCT_INLINE __m512i add(const AddConstants *constants, __m512i q, __m512i residual,
-                       bool residual_is_a, bool bounded) {
-    __m512i sums[4];
-    OCT_EACH_VECTOR(i, 4, {
-        /* bytes 4i to 4i + 3 of every lane, widened */
-        const __m512i pick = _mm512_set4_epi32((int)0x80808003 + 4 * i, (int)0x80808002 + 4 * i,
-                                               (int)0x80808001 + 4 * i, (int)0x80808000 + 4 * i);
-        __m512 wide_q = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(q, pick));
-        __m512 wide_residual = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(residual, pick));
-        __m512 sum;
-        if (residual_is_a) {
-            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, constants->fixed);
-            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, sum);
-        } else {
-            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, constants->fixed);
-            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, sum);
-        }
-        if (!bounded) {
-            sum = _mm512_min_ps(_mm512_max_ps(sum, constants->low), constants->high);
-        }
-        sums[i] = _mm512_cvtps_epi32(sum);
-    });
-    __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(sums[0], sums[1]),
-                                        _mm512_packs_epi32(sums[2], sums[3]));
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
-}
-
 /* `count` bytes, 4 * vectors of them in every lane. */
 OCT_INLINE __m512i load_lanes(const uint8_t *bytes, size_t vectors, size_t count) {
     if (vectors == 4 && count == 64) {
@@ -104,18 +70,9 @@ OCT_INLINE __m512i load_lanes(const uint8_t *bytes, size_t vectors, size_t count
 OCT_INLINE void finish_rows(const OctQ8Epilogue *epilogue, const __m512i *bytes, size_t rows,
                             size_t vectors, size_t count, uint8_t *output, size_t stride,
                             const uint8_t *residual, size_t residual_stride) {
-    const OctQ8Add *params = &epilogue->add;
     bool has_add = epilogue->has_add, residual_is_a = epilogue->residual_is_a;
     const uint8_t *table = epilogue->table, *add_table = has_add ? epilogue->add_table : NULL;
-    const AddConstants constants = {
-        .ratio_q = _mm512_set1_ps(residual_is_a ? params->ratio_b : params->ratio_a),
-        .ratio_residual = _mm512_set1_ps(residual_is_a ? params->ratio_a : params->ratio_b),
-        .fixed = _mm512_set1_ps(params->fixed),
-        .low = _mm512_set1_ps(params->minimum),
-        .high = _mm512_set1_ps(params->maximum),
-        .minimum = _mm512_set1_epi8((char)params->minimum),
-        .maximum = _mm512_set1_epi8((char)params->maximum),
-    };
+    const OctQ8Add512 constants = oct_q8_add_constants_avx512(epilogue);
     for (size_t r = 0; r < rows; r++) {
         __m512i q = bytes[r];
         if (table) {
@@ -123,9 +80,8 @@ OCT_INLINE void finish_rows(const OctQ8Epilogue *epilogue, const __m512i *bytes,
         }
         if (has_add) {
             __m512i other = load_lanes(residual + r * residual_stride, vectors, count);
-            q = !epilogue->bounded ? add(&constants, q, other, residual_is_a, false)
-                : residual_is_a    ? add(&constants, q, other, true, true)
-                                   : add(&constants, q, other, false, true);
+            q = residual_is_a ? oct_q8_add_avx512(&constants, q, other, true, epilogue->bounded)
+                              : oct_q8_add_avx512(&constants, q, other, false, epilogue->bounded);
             if (add_table) {
                 q = oct_q8_lookup_avx512(add_table, q);
             }
