@@ -199,6 +199,15 @@ static void test_planes(void **state) {
 
 /* ---- BatchNormalization ---- */
 
+/* The integers of ops/batch_norm.c, for x on (0.01, 9) and y on (0.05, 60). */
+static uint8_t batch_norm_u8(float a, float b, uint8_t x, bool relu) {
+    double slope = (double)a * (double)0.01f / (double)0.05f, offset = (double)b / (double)0.05f;
+    float unit = (float)fmax(fabs(slope) / 127.0, fabs(offset) * 0x1p-29);
+    int32_t w = (int32_t)rint(slope / (double)unit), bias = (int32_t)rint(offset / (double)unit);
+    float level = rintf((float)((x - 9) * w + bias) * unit) + 60;
+    return (uint8_t)fminf(fmaxf(level, relu ? 60 : 0), 255);
+}
+
 static void check_batch_norm(bool last, bool quantized, bool relu, OctetThreadPool *pool) {
     int64_t batch = 2, channels = 600, area = 7;
     size_t all = (size_t)(batch * channels * area);
@@ -215,7 +224,10 @@ static void check_batch_norm(bool last, bool quantized, bool relu, OctetThreadPo
         float a = p[0][c] / sqrtf(p[3][c] + 1e-5f), real = (float)(xq[i] - 9) * 0.01f;
         y[i] = fmaf(quantized ? real : x[i], a, p[1][c] - p[2][c] * a);
         y[i] = relu && y[i] < 0 ? 0 : y[i];
-        yq[i] = (uint8_t)fminf(fmaxf(rintf(y[i] / 0.05f) + 60, 0), 255);
+        if (quantized) {
+            yq[i] = batch_norm_u8(a, p[1][c] - p[2][c] * a, xq[i], relu);
+            assert_true(fabsf(fminf(fmaxf(y[i] / 0.05f + 60, 0), 255) - yq[i]) < 0.52f);
+        }
     }
     OctetShape shape = last ? *SHAPE(batch, area, channels) : *SHAPE(batch, channels, area);
     OpHarness h;

@@ -313,10 +313,10 @@ static bool operand_allows_int8(const OctNode *node, int32_t k) {
     return oct_value_is_8bit(input) || (k > 0 && input->constant && !oct_value_quantized(input));
 }
 
-/* A layer's accumulators can leave it as floats. */
+/* The accumulators of a layer, or of a product of two activations, can leave it as floats. */
 static bool gives_real_numbers(const OctNode *node) {
     const OctValue *weight = oct_node_input(node, 1);
-    return is_matrix(node) && weight && weight->constant;
+    return is_matrix(node) && weight && (weight->constant || oct_node_is(node, "MatMul"));
 }
 
 static const char *reason_for_float(const OctNode *node) {

@@ -1,160 +1,12 @@
-/* Normalizations with a rule a channel: BatchNormalization, LRN, MeanVarianceNormalization. */
+/* LRN and MeanVarianceNormalization. */
 #include "kernels/f32_rows.h"
-#include "kernels/q8_vector.h"
 #include "kernels/transpose.h"
 #include "kernels/vmath.h"
-#include "ops/fused_activation.h"
 #include "ops/layout.h"
-#include "ops/quantized.h"
 #include "ops/rows.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { CHUNK = 512 };
-
-/* ---- BatchNormalization: y = fma(x, a, b), a = scale / sqrt(variance + epsilon),
- * b = shift - mean * a ---- */
-
-typedef struct BatchNorm {
-    size_t batch, channels, area;
-    bool channels_last;
-    OctElement x, y;
-    float epsilon, minimum, maximum;
-    bool clamps;
-    const OctF32VectorBundle *vector;
-    const OctQ8VectorOps *integer;
-    size_t a_offset, b_offset; /* in the workspace */
-} BatchNorm;
-
-typedef struct BatchNormRun {
-    const BatchNorm *norm;
-    const OctRun *run;
-    const float *a, *b;
-} BatchNormRun;
-
-/* y = fma(x, a, b) for `count` elements at offset `at`, through f32 if quantized. */
-static void batch_norm_span(const BatchNormRun *work, size_t at, size_t count, const float *a,
-                            const float *b) {
-    const BatchNorm *norm = work->norm;
-    float buffer[CHUNK];
-    const void *x = work->run->inputs[0].data;
-    void *y = work->run->outputs[0].data;
-    const float *from = (const float *)x + at;
-    float *to = norm->y.quantized ? buffer : (float *)y + at;
-    if (norm->x.quantized) {
-        norm->integer->dequantize((const uint8_t *)x + at, norm->x.scale, norm->x.zero_point,
-                                  buffer, count);
-        from = buffer;
-    }
-    norm->vector->scale_shift(from, a, b, to, count);
-    if (norm->clamps) {
-        norm->vector->clamp(to, to, count, norm->minimum, norm->maximum);
-    }
-    if (norm->y.quantized) {
-        norm->integer->quantize(buffer, norm->y.scale, norm->y.zero_point, (uint8_t *)y + at,
-                                count);
-    }
-}
-
-/* A pixel's channels. */
-static void batch_norm_pixel(void *user, size_t pixel) {
-    const BatchNormRun *work = user;
-    size_t channels = work->norm->channels;
-    for (size_t c = 0; c < channels; c += CHUNK) {
-        size_t count = channels - c < CHUNK ? channels - c : CHUNK;
-        batch_norm_span(work, pixel * channels + c, count, work->a + c, work->b + c);
-    }
-}
-
-/* A channel's plane. */
-static void batch_norm_plane(void *user, size_t plane) {
-    const BatchNormRun *work = user;
-    size_t area = work->norm->area, channel = plane % work->norm->channels;
-    float a[CHUNK], b[CHUNK];
-    for (size_t i = 0; i < CHUNK; i++) {
-        a[i] = work->a[channel];
-        b[i] = work->b[channel];
-    }
-    for (size_t i = 0; i < area; i += CHUNK) {
-        size_t count = area - i < CHUNK ? area - i : CHUNK;
-        batch_norm_span(work, plane * area + i, count, a, b);
-    }
-}
-
-static OctetStatus run_batch_norm(void *state, const OctRun *run) {
-    const BatchNorm *norm = state;
-    const float *scale = run->inputs[1].data, *shift = run->inputs[2].data;
-    const float *mean = run->inputs[3].data, *variance = run->inputs[4].data;
-    float *a = oct_workspace_at(run, norm->a_offset);
-    float *b = oct_workspace_at(run, norm->b_offset);
-    for (size_t c = 0; c < norm->channels; c++) {
-        a[c] = scale[c] / sqrtf(variance[c] + norm->epsilon);
-        b[c] = shift[c] - mean[c] * a[c];
-    }
-    BatchNormRun work = {norm, run, a, b};
-    if (norm->channels_last) {
-        oct_parallel_for(run->pool, batch_norm_pixel, &work, norm->batch * norm->area);
-    } else {
-        oct_parallel_for(run->pool, batch_norm_plane, &work, norm->batch * norm->channels);
-    }
-    return OCTET_OK;
-}
-
-static OctetStatus prepare_batch_norm(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    const OctNode *node = prepare->node;
-    const OctetShape *shape = &node->inputs[0]->shape;
-    OctetDiagnostic *diagnostic = prepare->diagnostic;
-    BatchNorm *norm = oct_prepare_state(prepare, prepared, sizeof *norm);
-    if (!norm) {
-        return OCTET_ERROR_OUT_OF_MEMORY;
-    }
-    prepared->run = run_batch_norm;
-    prepared->kernel = "scale_shift";
-    prepared->cpu = prepare->cpu;
-    norm->batch = norm->channels = norm->area = 1;
-    norm->channels_last = oct_channels_last(node);
-    int32_t channel_axis = norm->channels_last ? shape->rank - 1 : 1;
-    for (int32_t i = 0; i < shape->rank; i++) {
-        size_t *part = i == 0 ? &norm->batch : i == channel_axis ? &norm->channels : &norm->area;
-        *part *= (size_t)shape->dims[i];
-    }
-    for (int32_t k = 1; k < 5; k++) {
-        const OctValue *value = node->inputs[k];
-        if (value->shape.rank != 1 || (size_t)value->shape.dims[0] != norm->channels ||
-            oct_value_storage(value) != OCTET_F32) {
-            return oct_fail_op(diagnostic, OCTET_ERROR_SHAPE, node,
-                               "input %d does not have one number a channel", (int)k);
-        }
-    }
-    OCT_TRY(oct_element_of(prepare, node->inputs[0], &norm->x));
-    OCT_TRY(oct_element_of(prepare, node->outputs[0], &norm->y));
-    norm->epsilon = oct_node_float(node, "epsilon", 1e-5f);
-    norm->clamps = node->activation.kind != OCT_ACTIVATION_NONE;
-    oct_activation_bounds(&node->activation, &norm->minimum, &norm->maximum);
-    norm->vector = oct_f32_vector_select(prepare->cpu);
-    norm->integer = oct_q8_vector_ops(prepare->cpu);
-    size_t bytes = norm->channels * sizeof(float);
-    OCT_TRY(oct_workspace_add(&prepared->workspace_bytes, bytes, &norm->a_offset, diagnostic));
-    return oct_workspace_add(&prepared->workspace_bytes, bytes, &norm->b_offset, diagnostic);
-}
-
-static OctetStatus check_batch_norm(const OctGraph *graph, const OctNode *node,
-                                    OctetDiagnostic *diagnostic) {
-    (void)graph;
-    bool spatial = oct_node_int(node, "spatial", 1) != 0;
-    bool training = oct_node_int(node, "training_mode", 0) != 0;
-    int32_t outputs = 0;
-    for (int32_t k = 0; k < node->output_count; k++) {
-        outputs += node->outputs[k] != NULL;
-    }
-    if (!spatial || training || outputs > 1) {
-        return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
-                           training || outputs > 1 ? "is in training mode"
-                                                   : "spatial = 0 is not supported");
-    }
-    return OCTET_OK;
-}
 
 /* ---- LRN: y = x / (bias + alpha / size * sum of squares over `size` channels) ^ beta ---- */
 
@@ -336,11 +188,7 @@ static OctetStatus prepare_mean_variance(const OctPrepare *prepare, OctPreparedO
                              &norm->copy_offset, prepare->diagnostic);
 }
 
-#define BATCH_NORM_FLAGS (OCT_OP_INT8 | OCT_OP_LAYOUT | OCT_OP_INPLACE)
-
 const OctOp oct_ops_channel_norm[] = {
-    {"", "BatchNormalization", 7, 0, BATCH_NORM_FLAGS, 5, 5, 1, 5, check_batch_norm, oct_infer_same,
-     prepare_batch_norm},
     {"", "LRN", 1, 0, OCT_OP_LAYOUT, 1, 1, 1, 1, check_lrn, oct_infer_same, prepare_lrn},
     {"", "MeanVarianceNormalization", 9, 0, 0, 1, 1, 1, 1, NULL, oct_infer_same,
      prepare_mean_variance},

@@ -34,6 +34,7 @@
 
 #define OCT_OP_FAMILIES_NETWORK(X)                                                                 \
     X(attention)                                                                                   \
+    X(batch_norm)                                                                                  \
     X(bias_gelu)                                                                                   \
     X(conv)                                                                                        \
     X(conv_integer)                                                                                \

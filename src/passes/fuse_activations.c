@@ -15,7 +15,8 @@ static bool is_one_of(const OctNode *node, const char *const *names, size_t coun
 }
 
 static bool can_carry(const OctNode *node) {
-    static const char *const carriers[] = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add"};
+    static const char *const carriers[] = {"Conv",   "ConvTranspose", "Gemm",
+                                           "MatMul", "Add",           "BatchNormalization"};
     return node && !node->dead && node->op && node->output_count == 1 &&
            is_one_of(node, carriers, sizeof carriers / sizeof carriers[0]);
 }

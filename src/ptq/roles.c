@@ -26,7 +26,7 @@ static const struct {
     {"Gather", OCT_ROLE_MOVE, 1},        {"DepthToSpace", OCT_ROLE_MOVE, 1},
     {"SpaceToDepth", OCT_ROLE_MOVE, 1},  {"Expand", OCT_ROLE_MOVE, 1},
     {"Tile", OCT_ROLE_MOVE, 1},          {"Identity", OCT_ROLE_MOVE, 1},
-    {"Dropout", OCT_ROLE_MOVE, 1},
+    {"Dropout", OCT_ROLE_MOVE, 1},       {"BatchNormalization", OCT_ROLE_FOLLOW, 1},
 };
 enum { ROLE_COUNT = sizeof roles / sizeof roles[0] };
 
