@@ -3,8 +3,10 @@
 #   make test     install what is missing, build, run all tests
 #   make build    the command at build/octet, the library beside it
 #   make bench    speed beside ONNX Runtime and oneDNN; writes docs/benchmarks.md
+#   make conformance  ONNX's operator tests; writes docs/operators.md
+#   make differential ORT=FOLDER  random graphs beside ONNX Runtime (npm's onnxruntime-node)
 #   make format / lint / fuzz SECONDS=60 / parity / install
-.PHONY: all build test demo bench format lint fuzz parity install clean setup
+.PHONY: all build test demo bench format lint fuzz parity conformance differential install clean setup
 
 SECONDS ?= 60
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -35,6 +37,14 @@ bench:
 parity:
 	@scripts/setup develop
 	@/usr/bin/python3 scripts/parity.py build/octet
+
+conformance: build
+	@scripts/setup develop
+	@/usr/bin/python3 scripts/conformance.py build/octet
+
+differential: build
+	@scripts/setup develop
+	@/usr/bin/python3 scripts/differential.py build/octet $(ORT)
 
 format:
 	@scripts/setup ci

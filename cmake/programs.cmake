@@ -7,7 +7,7 @@ if(OCTET_TOOL)
   set_target_properties(octet_command PROPERTIES OUTPUT_NAME octet
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
   target_compile_definitions(octet_command PRIVATE _GNU_SOURCE)
-  target_link_libraries(octet_command PRIVATE octet_flags octet_data octet PkgConfig::JANSSON)
+  target_link_libraries(octet_command PRIVATE octet_flags octet_data octet PkgConfig::JANSSON ${CMAKE_DL_LIBS})
 endif()
 
 if(OCTET_EXAMPLES)
@@ -20,6 +20,12 @@ if(OCTET_EXAMPLES)
     target_compile_options(example_${name} PRIVATE -Wall -Wextra -Wconversion -Werror)
     target_link_libraries(example_${name} PRIVATE octet_data octet ${MATH_LIBRARY})
   endforeach()
+  # a plugin needs Octet's headers only
+  add_library(example_plugin MODULE examples/plugin/scaled.c)
+  set_target_properties(example_plugin PROPERTIES OUTPUT_NAME scaled PREFIX ""
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+  target_include_directories(example_plugin PRIVATE ${PROJECT_SOURCE_DIR}/include)
+  target_compile_options(example_plugin PRIVATE -Wall -Wextra -Wconversion -Werror)
 endif()
 
 # Tests reach internals, so they link the objects and not the library with its hidden symbols.
@@ -55,6 +61,9 @@ if(OCTET_TESTS)
     # these run the command itself
     if(name MATCHES "^test_cli" AND TARGET octet_command)
       add_dependencies(${name} octet_command)
+      if(TARGET example_plugin)
+        add_dependencies(${name} example_plugin)
+      endif()
     endif()
   endforeach()
 endif()

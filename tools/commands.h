@@ -10,6 +10,8 @@ extern const Command eval_command;
 extern const Command compare_command;
 extern const Command inspect_command;
 extern const Command bench_command;
+extern const Command test_command;
+extern const Command operators_command;
 extern const Command version_command;
 
 #endif

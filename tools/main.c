@@ -1,6 +1,7 @@
 /* The octet command: finds the command and runs it. */
 #include "commands.h"
 #include "options.h"
+#include "plugins.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -8,8 +9,8 @@
 #include <string.h>
 
 static const Command *const commands[] = {
-    &quantize_command, &run_command,   &eval_command,    &compare_command,
-    &inspect_command,  &bench_command, &version_command, NULL,
+    &quantize_command, &run_command,  &eval_command,      &compare_command, &inspect_command,
+    &bench_command,    &test_command, &operators_command, &version_command, NULL,
 };
 
 static const Command *find_command(const char *name) {
@@ -46,6 +47,7 @@ static void print_overview(FILE *stream) {
         fprintf(stream, "  %-10s %s\n", (*command)->name, (*command)->summary);
     }
     fputs("  help       Explain a command: octet help COMMAND.\n\n"
+          "Every command takes --plugin FILE: a shared object with custom operators.\n\n"
           "The two commands to begin with:\n"
           "  octet quantize model.onnx --calib images/ --preprocess imagenet --output int8.onnx\n"
           "  octet eval int8.onnx --data images/ --labels labels.txt --against model.onnx\n",
@@ -82,6 +84,10 @@ static int run(const Command *command, int count, char **arguments) {
 
 int main(int count, char **arguments) {
     report_start("help");
+    int code = plugins_take(&count, arguments);
+    if (code != 0) {
+        return code;
+    }
     if (count < 2) {
         print_overview(stderr);
         return EXIT_USAGE;

@@ -71,7 +71,13 @@ typedef struct OctetPluginHost {
     size_t (*attribute_ints)(const OctetNode *node, const char *name, const int64_t **ints);
 } OctetPluginHost;
 
-/* The symbol that a plugin exports, under the name "octet_plugin". */
+#if defined(__GNUC__)
+#define OCTET_PLUGIN_EXPORT __attribute__((visibility("default")))
+#else
+#define OCTET_PLUGIN_EXPORT
+#endif
+
+/* The function that a plugin exports, under the name "octet_plugin". */
 typedef OctetStatus (*OctetPlugin)(const OctetPluginHost *host, OctetDiagnostic *diagnostic);
 
 #ifdef __cplusplus
