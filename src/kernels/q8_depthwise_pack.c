@@ -21,6 +21,8 @@ static int8_t weight_of(const OctQ8DepthwiseSource *source, size_t channel, size
     size_t tap = 4 * group + i;
     if (source->kernel_h == 3 && source->kernel_w == 3) {
         tap = i < 3 ? 3 * i + group : 9;
+    } else if (source->kernel_h == 5 && source->kernel_w == 5) {
+        tap = group < 5 ? 5 * i + group : 4 * group + i;
     }
     if (tap >= source->kernel_h * source->kernel_w) {
         return 0;

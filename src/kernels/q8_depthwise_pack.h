@@ -1,8 +1,8 @@
 /* The packed form that the vector depthwise bundles share: blocks of 64, 32 or 16 channels, each
  *   s32 bias[width], f32 multiplier[width], s8 weights[groups][width][4],
  * the positions of a block ordered as in a panel of q8_pack.h whose `lanes` are width / 16. A
- * group is four taps (zeros for what doesn't exist); for 3 x 3 a column of the kernel and a zero,
- * otherwise the taps in order. */
+ * group is four taps (zeros for what doesn't exist); for 3 x 3 a column of the kernel and a zero;
+ * for 5 x 5 the first four of each column and then the last row; otherwise the taps in order. */
 #ifndef OCT_KERNELS_Q8_DEPTHWISE_PACK_H
 #define OCT_KERNELS_Q8_DEPTHWISE_PACK_H
 

@@ -13,7 +13,8 @@
  *   s32 bias[16 * LANES], f32 multipliers[16 * LANES], then a vector of weights for each of the
  *   four vectors of each group of taps.
  * Kernels of 3 x 3 take the three rows of a column (and a zero) as a group: a column that is
- * interleaved once serves three outputs. Others take their taps four at a time in order. */
+ * interleaved once serves three outputs. So do kernels of 5 x 5 with the first four rows of their
+ * columns; the last row makes two groups more. Others take their taps four at a time in order. */
 
 #define WIDTH ((size_t)16 * LANES)
 
@@ -75,6 +76,54 @@ OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uin
     }
 }
 
+/* The first four rows of a column of 5 x 5. */
+OCT_INLINE void SUFFIX(tall_column)(const OctQ8DepthwiseArgs *args, size_t column, size_t channel,
+                                    size_t count, V *x) {
+    const uint8_t *const *p = args->pointers + column;
+    V a = LOAD(p[0] + channel, count), b = LOAD(p[args->row_stride] + channel, count);
+    V c = LOAD(p[2 * args->row_stride] + channel, count);
+    SUFFIX(interleave)(a, b, c, LOAD(p[3 * args->row_stride] + channel, count), x);
+}
+
+OCT_INLINE void SUFFIX(five_by_five)(const OctQ8DepthwiseArgs *args, const uint8_t *block,
+                                     size_t channel, size_t count, size_t stride) {
+    const uint8_t *weights = block + 8 * WIDTH;
+    const CONSTANTS constants = MAKE_CONSTANTS(args->epilogue);
+    size_t step = args->dilation_w, kept = stride == 0 ? 0 : 5 - stride;
+    V x[5][4] = {{ZERO()}}, last[4];
+    OCT_EACH_ROW(i, 4, {
+        if (i < kept) {
+            SUFFIX(tall_column)(args, i, channel, count, x[i]);
+        }
+    });
+    for (size_t p = 0; p < args->pixels; p++) {
+        W acc[4];
+        OCT_EACH_VECTOR(v, 4, acc[v] = LOADB(block + WIDTH * v););
+        size_t first = p * args->stride_w;
+        OCT_EACH_ROW(i, 5, {
+            if (i >= kept) {
+                SUFFIX(tall_column)(args, first + i * step, channel, count, x[i]);
+            }
+            SUFFIX(accumulate)(acc, x[i], weights + 4 * WIDTH * i);
+        });
+        const uint8_t *const *row = args->pointers + 4 * args->row_stride + first;
+        V a = LOAD(row[0] + channel, count), b = LOAD(row[step] + channel, count);
+        V c = LOAD(row[2 * step] + channel, count), d = LOAD(row[3 * step] + channel, count);
+        SUFFIX(interleave)(a, b, c, d, last);
+        SUFFIX(accumulate)(acc, last, weights + 20 * WIDTH);
+        V e = LOAD(row[4 * step] + channel, count);
+        SUFFIX(interleave)(e, ZERO(), ZERO(), ZERO(), last);
+        SUFFIX(accumulate)(acc, last, weights + 24 * WIDTH);
+        FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,
+               channel);
+        OCT_EACH_ROW(i, 4, {
+            if (i < kept) {
+                OCT_EACH_VECTOR(v, 4, x[i][v] = x[i + stride][v];);
+            }
+        });
+    }
+}
+
 /* Any kernel, its taps in order. */
 static void SUFFIX(any_kernel)(const OctQ8DepthwiseArgs *args, const uint8_t *block, size_t channel,
                                size_t count) {
@@ -105,17 +154,47 @@ static void SUFFIX(any_kernel)(const OctQ8DepthwiseArgs *args, const uint8_t *bl
 }
 
 /* Constants for `count` and `stride` make functions of their own of the common cases. */
+#define STRIDES(function)                                                                          \
+    do {                                                                                           \
+        if (args->dilation_w == 1 && args->stride_w == 1) {                                        \
+            if (count == WIDTH) {                                                                  \
+                function(args, block, channel, WIDTH, 1);                                          \
+            } else {                                                                               \
+                function(args, block, channel, count, 1);                                          \
+            }                                                                                      \
+        } else if (args->dilation_w == 1 && args->stride_w == 2) {                                 \
+            if (count == WIDTH) {                                                                  \
+                function(args, block, channel, WIDTH, 2);                                          \
+            } else {                                                                               \
+                function(args, block, channel, count, 2);                                          \
+            }                                                                                      \
+        } else {                                                                                   \
+            function(args, block, channel, count, 0);                                              \
+        }                                                                                          \
+    } while (0)
+
+static __attribute__((noinline)) void SUFFIX(block_3x3)(const OctQ8DepthwiseArgs *args,
+                                                        const uint8_t *block, size_t channel,
+                                                        size_t count) {
+    STRIDES(SUFFIX(three_by_three));
+}
+
+static __attribute__((noinline)) void SUFFIX(block_5x5)(const OctQ8DepthwiseArgs *args,
+                                                        const uint8_t *block, size_t channel,
+                                                        size_t count) {
+    STRIDES(SUFFIX(five_by_five));
+}
+
 static void SUFFIX(block)(const OctQ8DepthwiseArgs *args, const uint8_t *block, size_t channel,
                           size_t count) {
-    if (args->kernel_h != 3 || args->kernel_w != 3) {
-        SUFFIX(any_kernel)(args, block, channel, count);
-    } else if (args->dilation_w == 1 && args->stride_w == 1 && count == WIDTH) {
-        SUFFIX(three_by_three)(args, block, channel, WIDTH, 1);
-    } else if (args->dilation_w == 1 && args->stride_w == 2 && count == WIDTH) {
-        SUFFIX(three_by_three)(args, block, channel, WIDTH, 2);
+    if (args->kernel_h == 3 && args->kernel_w == 3) {
+        SUFFIX(block_3x3)(args, block, channel, count);
+    } else if (args->kernel_h == 5 && args->kernel_w == 5) {
+        SUFFIX(block_5x5)(args, block, channel, count);
     } else {
-        SUFFIX(three_by_three)(args, block, channel, count, 0);
+        SUFFIX(any_kernel)(args, block, channel, count);
     }
 }
 
+#undef STRIDES
 #undef WIDTH
