@@ -414,6 +414,37 @@ static void test_bias_scale(void **state) {
     op_end(&h);
 }
 
+/* Scales along the input channels fit no kernel; table and residual follow all the same. */
+static void test_fusion_through_float(void **state) {
+    (void)state;
+    uint8_t x[2] = {10, 20}, table[256], residual = 7;
+    int8_t w[2] = {3, -4};
+    float scales[2] = {1.0f, 0.5f};
+    int32_t zeros[2] = {0, 0};
+    OctetQParams qparams = {
+        .dtype = OCTET_S8, .axis = 1, .count = 2, .scale = scales, .zero_point = zeros};
+    for (int i = 0; i < 256; i++) {
+        table[i] = (uint8_t)(255 - i);
+    }
+    OctFusion fusion = {
+        .grid = {.axis = -1}, .table_grid = {.axis = -1}, .table = table, .has_residual = true};
+    OpHarness h;
+    op_begin(&h, "", "Conv", 11, 1);
+    op_input_q(&h, OCTET_U8, SHAPE(1, 2, 1, 1), x, 1.0f, 0);
+    OctValue *weights = op_constant(&h, OCTET_S8, SHAPE(1, 2, 1, 1), w);
+    weights->dtype = OCTET_F32;
+    assert_true(oct_graph_set_qparams(h.graph, weights, &qparams));
+    op_absent(&h);
+    op_quantize(&h, h.node->outputs[0], OCTET_U8, 1.0f, 100);
+    assert_int_equal(op_infer(&h), OCTET_OK);
+    op_input_q(&h, OCTET_U8, SHAPE(1, 1, 1, 1), &residual, 1.0f, 0);
+    h.node->fusion = &fusion;
+    assert_int_equal(op_run_resolved(&h), OCTET_OK);
+    /* 10 * 3 - 20 * 2 = -10, stored as 90; 255 - 90 = 165 is 65; 65 + 7 = 72 */
+    op_expect(&h, 0, OCTET_U8, SHAPE(1, 1, 1, 1), (uint8_t[]){172});
+    op_end(&h);
+}
+
 static int start_pool(void **state) {
     OctetThreadPool *pool = NULL;
     int failed = octet_thread_pool_create(2, &pool, NULL) != OCTET_OK;
@@ -428,8 +459,8 @@ static int stop_pool(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv_random), cmocka_unit_test(test_conv_transpose_random),
+        cmocka_unit_test(test_conv_random),    cmocka_unit_test(test_conv_transpose_random),
         cmocka_unit_test(test_other_runtimes), cmocka_unit_test(test_huge_window),
-        cmocka_unit_test(test_bias_scale)};
+        cmocka_unit_test(test_bias_scale),     cmocka_unit_test(test_fusion_through_float)};
     return cmocka_run_group_tests(tests, start_pool, stop_pool);
 }

@@ -207,6 +207,35 @@ static void test_matmul_vectors(void **state) {
     op_end(&h);
 }
 
+/* Integers, which wrap. */
+static void test_integers(void **state) {
+    int64_t a[6] = {1, -2, 3, 4, 5, INT64_MAX}, b[6] = {1, 2, 3, 4, 5, 2}, c[2] = {100, 200};
+    int32_t a32[2] = {-3, 4}, b32[2] = {5, 6};
+    OpHarness h;
+    op_begin(&h, "", "MatMul", 13, 1);
+    h.pool = *state;
+    op_input(&h, OCTET_S64, SHAPE(2, 3), a);
+    op_input(&h, OCTET_S64, SHAPE(3, 2), b);
+    op_run_ok(&h);
+    op_expect(&h, 0, OCTET_S64, SHAPE(2, 2), (int64_t[]){10, 0, INT64_MIN + 14, 26});
+    op_end(&h);
+    op_begin(&h, "", "Gemm", 13, 1);
+    assert_true(oct_node_set_int(h.graph, h.node, "transA", 1));
+    assert_true(oct_node_set_int(h.graph, h.node, "transB", 1));
+    op_input(&h, OCTET_S64, SHAPE(3, 1), a);
+    op_input(&h, OCTET_S64, SHAPE(2, 3), b);
+    op_input(&h, OCTET_S64, SHAPE(2), c);
+    op_run_ok(&h);
+    op_expect(&h, 0, OCTET_S64, SHAPE(1, 2), (int64_t[]){106, 200});
+    op_end(&h);
+    op_begin(&h, "", "MatMul", 13, 1);
+    op_input(&h, OCTET_S32, SHAPE(2), a32);
+    op_input(&h, OCTET_S32, SHAPE(2), b32);
+    op_run_ok(&h);
+    op_expect(&h, 0, OCTET_S32, SCALAR, (int32_t[]){9});
+    op_end(&h);
+}
+
 static void expect_shape_error(const OctetShape *a, const OctetShape *b) {
     static const float data[64];
     OpHarness h;
@@ -239,6 +268,7 @@ static int stop_pool(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gemm_random), cmocka_unit_test(test_matmul_random),
-        cmocka_unit_test(test_matmul_vectors), cmocka_unit_test(test_shape_errors)};
+        cmocka_unit_test(test_matmul_vectors), cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_shape_errors)};
     return cmocka_run_group_tests(tests, start_pool, stop_pool);
 }

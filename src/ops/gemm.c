@@ -156,6 +156,9 @@ static OctetStatus infer_product(OctGraph *graph, OctNode *node, OctetDiagnostic
 static OctetStatus prepare_product(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
     bool quantized = oct_value_quantized(node->inputs[0]) || oct_value_quantized(node->outputs[0]);
+    if (node->inputs[0]->dtype != OCTET_F32) {
+        return oct_gemm_prepare_integer(prepare, prepared);
+    }
     return quantized ? oct_gemm_prepare_q8(prepare, prepared)
                      : oct_gemm_prepare_f32(prepare, prepared);
 }

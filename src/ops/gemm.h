@@ -33,6 +33,7 @@ void oct_product_collapse(OctProduct *product);
 double oct_product_macs(const OctProduct *product);
 
 OctetStatus oct_gemm_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepared);
+OctetStatus oct_gemm_prepare_integer(const OctPrepare *prepare, OctPreparedOp *prepared);
 /* For nodes with u8 input A and B either constant and quantized or u8 too. */
 OctetStatus oct_gemm_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared);
 

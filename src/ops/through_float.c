@@ -1,5 +1,6 @@
 #include "ops/through_float.h"
 #include "ops/layout.h"
+#include "ops/q8_layer.h"
 #include "ops/quantize.h"
 
 /* One tensor that is converted. */
@@ -14,8 +15,11 @@ typedef struct ThroughFloat {
     OctPreparedOp inner;
     OctetCpu cpu;
     int32_t input_count, output_count;
-    Port *ports; /* inputs, then outputs */
+    int32_t inner_input_count; /* without a fused residual */
+    Port *ports;               /* inputs, then outputs */
     size_t inner_offset;
+    bool fused;         /* the engine's fusion is done behind the rounding */
+    OctQ8Finish finish; /* its table and residual */
 } ThroughFloat;
 
 static void destroy(void *state) {
@@ -55,6 +59,7 @@ static OctetStatus run_through(void *state, const OctRun *run) {
     OctRun inner = *run;
     inner.inputs = inputs;
     inner.outputs = outputs;
+    inner.input_count = through->inner_input_count;
     inner.workspace = oct_workspace_at(run, through->inner_offset);
     OCT_TRY(through->inner.run(through->inner.state, &inner));
     for (int32_t k = 0; k < through->output_count; k++) {
@@ -65,6 +70,44 @@ static OctetStatus run_through(void *state, const OctRun *run) {
                               run->pool);
         }
     }
+    if (through->fused) {
+        int32_t residual = through->finish.residual;
+        size_t count = (size_t)oct_view_count(&run->outputs[0]),
+               row = through->finish.channel_count;
+        if (through->finish.epilogue.table) {
+            oct_table_apply(through->cpu, through->finish.epilogue.table, run->outputs[0].data,
+                            count, run->pool);
+        }
+        oct_q8_finish_run(&through->finish, through->cpu, NULL, row ? count / row : 0,
+                          residual >= 0 ? run->inputs[residual].data : NULL, run->outputs[0].data,
+                          run->pool);
+    }
+    return OCTET_OK;
+}
+
+/* A node without its fusion, for the float operator. */
+static OctNode without_fusion(const OctNode *node) {
+    OctNode plain = *node;
+    if (node->fusion) {
+        plain.input_count -= node->fusion->has_residual;
+        plain.fusion = NULL;
+    }
+    return plain;
+}
+
+/* The first rounding is to the fusion's grid; table and residual follow as bytes. */
+static OctetStatus bind_fusion(const OctPrepare *prepare, ThroughFloat *through) {
+    const OctetShape *shape = &prepare->node->outputs[0]->shape;
+    OctPrepare as_onnx = *prepare; /* the rounding is this operator's own */
+    as_onnx.requantize = OCTET_REQUANTIZE_ONNX;
+    if (!prepare->node->fusion) {
+        return OCTET_OK;
+    }
+    through->fused = true;
+    OCT_TRY(oct_q8_finish_open(&as_onnx, (size_t)(shape->rank ? shape->dims[shape->rank - 1] : 1),
+                               &through->finish));
+    through->finish.late_add = through->finish.epilogue.has_add;
+    through->ports[through->input_count].qparams = oct_q8_grid(prepare->node);
     return OCTET_OK;
 }
 
@@ -85,9 +128,9 @@ OctetStatus oct_prepare_through_float(const OctPrepare *prepare, OctPreparedOp *
                                       OctetStatus (*prepare_float)(const OctPrepare *,
                                                                    OctPreparedOp *)) {
     const OctNode *node = prepare->node;
-    if (node->fusion || node->input_count > MAX_PORTS || node->output_count > MAX_PORTS) {
+    if (node->input_count > MAX_PORTS || node->output_count > MAX_PORTS) {
         return oct_fail_op(prepare->diagnostic, OCTET_ERROR_UNSUPPORTED, node,
-                           "can't be fused in this form");
+                           "has too many inputs or outputs");
     }
     ThroughFloat *through = oct_prepare_state(prepare, prepared, sizeof *through);
     if (!through) {
@@ -111,7 +154,12 @@ OctetStatus oct_prepare_through_float(const OctPrepare *prepare, OctPreparedOp *
         OCT_TRY(bind_port(prepare, node->outputs[k], &through->ports[node->input_count + k],
                           &prepared->workspace_bytes));
     }
-    OCT_TRY(prepare_float(prepare, &through->inner));
+    OCT_TRY(bind_fusion(prepare, through));
+    OctNode plain = without_fusion(node);
+    OctPrepare inner = *prepare;
+    inner.node = &plain;
+    through->inner_input_count = plain.input_count;
+    OCT_TRY(prepare_float(&inner, &through->inner));
     prepared->kernel = through->inner.kernel;
     prepared->cpu = through->inner.cpu;
     prepared->macs = through->inner.macs;

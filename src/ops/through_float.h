@@ -6,8 +6,8 @@
 #include "ops/ops.h"
 
 /* Prepares the node with `prepare_float`, which must not look at the grids of its inputs and
- * outputs other than through constants, and puts conversions around it. Fusions that the engine
- * makes for integer kernels only are refused (OCTET_ERROR_UNSUPPORTED). */
+ * outputs other than through constants nor keep prepare->node, and puts conversions around it; a
+ * fusion follows as separate steps. */
 OctetStatus oct_prepare_through_float(const OctPrepare *prepare, OctPreparedOp *prepared,
                                       OctetStatus (*prepare_float)(const OctPrepare *,
                                                                    OctPreparedOp *));
