@@ -2,7 +2,8 @@
 """Golden hashes of whole quantized layers, from PyTorch's qnnpack and onednn engines.
 
 Writes tests/golden/layers.txt, one layer a line: its geometry, scales and zero points, and the
-FNV-1a hash of the bytes that torch computes. Inputs, weights and biases are made by the same random
+FNV-1a hash of the bytes that torch computes; likewise pairs.txt (sums and products of two tensors)
+and pools.txt. Inputs, weights and biases are made by the same random
 generator here and in tests/test_requantize_layers.c, so that only hashes need storing.
 """
 import argparse
@@ -140,6 +141,51 @@ class Layer:
             ",".join(bits(s) for s in self.scales), dims(self.shape), "%016x" % digest]))
 
 
+def pair_line(rng, op, engine, case):
+    """Sum or product of two tensors. Their sizes are multiples of 64: torch computes what is left
+    of a vector by another formula, in another order."""
+    torch.backends.quantized.engine = engine
+    seed, count = int(rng.integers(1, 2 ** 62)), 64 * int(rng.integers(1, 12))
+    numbers = stream(seed, 2 * count) % 256
+    a_scale, b_scale = np.float32(10.0 ** rng.uniform(-3, 0, 2))
+    a_zero, b_zero, y_zero = (int(z) for z in rng.integers(0, 256, 3))
+    reach = (a_scale + b_scale) * 130 if op == "add" else a_scale * b_scale * 130 * 130
+    y_scale = np.float32(reach / 128 * rng.uniform(0.3, 1.5))
+    relu = case % 3 == 0
+    a = per_tensor(numbers[:count], a_scale, a_zero, np.uint8)
+    b = per_tensor(numbers[count:], b_scale, b_zero, np.uint8)
+    run = getattr(torch.ops.quantized, op + ("_relu" if relu else ""))
+    y = run(a, b, float(y_scale), y_zero)
+    return " ".join(map(str, [op, engine, seed, count, int(relu), bits(a_scale), a_zero,
+                              bits(b_scale), b_zero, bits(y_scale), y_zero,
+                              "%016x" % fnv(y.int_repr().numpy().astype(np.uint8).tobytes())]))
+
+
+def pool_line(rng, op, engine):
+    """A pool; like torch's, its output keeps the input's grid. Channels last, as behind quantized
+    convolutions: for other strides torch adds the zero point before it rounds."""
+    torch.backends.quantized.engine = engine
+    seed = int(rng.integers(1, 2 ** 62))
+    shape = [int(n) for n in (rng.integers(1, 3), rng.integers(1, 40), rng.integers(4, 12),
+                              rng.integers(4, 12))]
+    kernel = [int(rng.integers(2, 4)), int(rng.integers(1, 4))]  # qnnpack refuses 1 x 1
+    stride = [int(k) for k in rng.integers(1, 3, 2)]
+    scale, zero = np.float32(10.0 ** rng.uniform(-3, 0)), int(rng.integers(0, 256))
+    x = per_tensor((stream(seed, int(np.prod(shape))) % 256).reshape(shape), scale, zero, np.uint8)
+    x = x.contiguous(memory_format=torch.channels_last)
+    if op == "max":
+        y = torch.nn.functional.max_pool2d(x, kernel, stride)
+    elif op == "average":
+        y = torch.nn.functional.avg_pool2d(x, kernel, stride)
+    else:
+        y = torch.nn.functional.adaptive_avg_pool2d(x, 1)
+    assert y.q_scale() == x.q_scale() and y.q_zero_point() == zero
+    digest = fnv(y.int_repr().contiguous().numpy().astype(np.uint8).tobytes())
+    return " ".join(map(str, [op, engine, seed, "x".join(map(str, shape)),
+                              "x".join(map(str, kernel)), "x".join(map(str, stride)), bits(scale),
+                              zero, "x".join(map(str, y.shape)), "%016x" % digest]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default=os.path.join(
@@ -167,6 +213,18 @@ def main():
     with open(os.path.join(arguments.folder, "layers.txt"), "w") as file:
         file.write("# torch %s: scripts/golden_layers.py\n" % torch.__version__)
         file.write("\n".join(lines) + "\n")
+    with open(os.path.join(arguments.folder, "pairs.txt"), "w") as file:
+        file.write("# torch %s: scripts/golden_layers.py\n" % torch.__version__)
+        for case in range(100):
+            for op in ("add", "mul"):
+                for engine in total:
+                    file.write(pair_line(rng, op, engine, case) + "\n")
+    with open(os.path.join(arguments.folder, "pools.txt"), "w") as file:
+        file.write("# torch %s: scripts/golden_layers.py\n" % torch.__version__)
+        for case in range(60):
+            for op in ("max", "average", "global"):
+                for engine in total:
+                    file.write(pool_line(rng, op, engine) + "\n")
     for key, count in skipped.items():
         print("skipped %d:" % count, *key, file=sys.stderr)
     print("%d layers, %s bytes" % (len(lines), total))

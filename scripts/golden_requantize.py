@@ -3,10 +3,11 @@
 
 Writes to tests/golden: quantize.txt (torch.quantize_per_tensor and _per_channel), print.txt (how
 torch prints quantized tensors), requantize.bin (accumulators and the bytes that PyTorch's qnnpack
-and onednn engines make of them), tflite.txt (hashes over random fixed-point products, computed with
-Python's integers alone).
+and onednn engines make of them), tflite.txt and tflite_pairs.txt (hashes over random fixed-point
+products, and over the sums and products of all pairs of u8, computed with Python's integers).
 """
 import argparse
+import math
 import os
 import struct
 import sys
@@ -200,6 +201,37 @@ def tflite_hash(multiply, count):
     return value
 
 
+def quantize_multiplier(value):
+    """The double as a mantissa of 31 bits and a shift."""
+    mantissa, shift = math.frexp(value)
+    mantissa = int(half_away(int(mantissa * 2 ** 53), 2 ** 22))
+    return (2 ** 30, shift + 1) if mantissa == 2 ** 31 else (mantissa, shift)
+
+
+def tflite_pairs_line(rng, op, multiply):
+    """TensorFlow Lite's sum or product of all pairs of u8, as a hash."""
+    scales = np.float32(10.0 ** rng.uniform(-3, 0, 2))
+    zeros = [int(z) for z in rng.integers(0, 256, 3)]
+    reach = scales.sum() * 130 if op == "add" else scales.prod() * 130 * 130
+    scales = np.append(scales, np.float32(reach / 128 * rng.uniform(0.3, 1.5)))
+    a, b, y = (float(s) for s in scales)
+    value = 14695981039346656037
+    if op == "add":
+        of_a, of_b = (quantize_multiplier(s / (2 * max(a, b))) for s in (a, b))
+        of_y = quantize_multiplier(2 * max(a, b) / (2 ** 20 * y))
+        first = [multiply((q - zeros[0]) * 2 ** 20, *of_a) for q in range(256)]
+        second = [multiply((q - zeros[1]) * 2 ** 20, *of_b) for q in range(256)]
+    else:
+        of_y = quantize_multiplier(a * b / y)
+    for i in range(256):
+        for j in range(256):
+            x = first[i] + second[j] if op == "add" else (i - zeros[0]) * (j - zeros[1])
+            byte = min(max(multiply(x, *of_y) + zeros[2], 0), 255)
+            value = ((value ^ byte) * 1099511628211) % 2 ** 64
+    name = {two_roundings: "tflite", one_rounding: "tflite-single"}[multiply]
+    return " ".join([op, name, floats(scales), numbers(zeros), "%016x" % value])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default=os.path.join(
@@ -221,6 +253,9 @@ def main():
     with open(os.path.join(folder, "requantize.bin"), "wb") as file:
         for case in range(arguments.layers):
             file.write(layer(rng, ("qnnpack", "onednn")[case // 2 % 2], case))
+    write("tflite_pairs.txt", [tflite_pairs_line(rng, op, multiply) for _ in range(3)
+                               for op in ("add", "mul")
+                               for multiply in (two_roundings, one_rounding)])
     count = 1000000
     write("tflite.txt", ["two-roundings %d %016x" % (count, tflite_hash(two_roundings, count)),
                          "one-rounding %d %016x" % (count, tflite_hash(one_rounding, count))])

@@ -9,6 +9,7 @@
 
 #include "golden.h"
 #include "quant/requantize.h"
+#include "quant/requantize_pairs.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -131,6 +132,50 @@ static void fixed_point_products_equal_python_integers(void **state) {
     assert_int_equal(cases, 2);
 }
 
+static float float_of(const char *hex, char **end) {
+    uint32_t bits = (uint32_t)strtoul(hex, end, 16);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void tflite_pairs_equal_python_integers(void **state) {
+    (void)state;
+    static uint8_t table[OCT_PAIRS];
+    FILE *file = open_golden("tflite_pairs.txt");
+    char line[256], op[8], name[32], scales[64];
+    uint64_t expected;
+    int cases = 0;
+    while (fgets(line, sizeof line, file)) {
+        OctPairGrids grids = {.maximum = 255};
+        OctetRequantize mode;
+        char *at = scales;
+        if (line[0] == '#') {
+            continue;
+        }
+        assert_int_equal(sscanf(line, "%7s %31s %63s %d,%d,%d %" SCNx64, op, name, scales,
+                                &grids.a_zero_point, &grids.b_zero_point, &grids.y_zero_point,
+                                &expected),
+                         7);
+        grids.a_scale = float_of(at, &at);
+        grids.b_scale = float_of(at + 1, &at);
+        grids.y_scale = float_of(at + 1, &at);
+        assert_true(octet_requantize_parse(name, &mode));
+        OctetStatus status = strcmp(op, "add") == 0
+                                 ? oct_requantize_add_pairs(mode, &grids, table, NULL)
+                                 : oct_requantize_multiply_pairs(mode, &grids, table, NULL);
+        assert_int_equal(status, OCTET_OK);
+        uint64_t hash = UINT64_C(14695981039346656037);
+        for (int i = 0; i < OCT_PAIRS; i++) {
+            hash = (hash ^ table[i]) * UINT64_C(1099511628211);
+        }
+        assert_true(hash == expected);
+        cases++;
+    }
+    fclose(file);
+    assert_int_equal(cases, 12);
+}
+
 /* A positive float of any exponent. */
 static float random_scale(void) {
     uint32_t bits = next_random() % 0x7f800000;
@@ -250,6 +295,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_equal_qnnpack_and_onednn),
         cmocka_unit_test(fixed_point_products_equal_python_integers),
+        cmocka_unit_test(tflite_pairs_equal_python_integers),
         cmocka_unit_test(integer_scales_equal_double),
         cmocka_unit_test(fixed_point_of_known_numbers),
         cmocka_unit_test(biases_by_mode),

@@ -44,14 +44,27 @@ static int read_dims(const char *text, int64_t *dims) {
     return count;
 }
 
-static void read_layer(char *line, Layer *layer) {
-    char *fields[MAX_FIELDS], *save = NULL;
+static uint64_t hash_of(const void *data, int64_t bytes) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (int64_t i = 0; i < bytes; i++) {
+        hash = (hash ^ ((const uint8_t *)data)[i]) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
+static int cut(char *line, char **fields) {
     int count = 0;
+    char *save = NULL;
     for (char *field = strtok_r(line, " \n", &save); field && count < MAX_FIELDS;
          field = strtok_r(NULL, " \n", &save)) {
         fields[count++] = field;
     }
-    assert_int_equal(count, 22);
+    return count;
+}
+
+static void read_layer(char *line, Layer *layer) {
+    char *fields[MAX_FIELDS], *save = NULL;
+    assert_int_equal(cut(line, fields), 22);
     *layer = (Layer){.kind = fields[0],
                      .mode = strcmp(fields[1], "qnnpack") == 0 ? OCTET_REQUANTIZE_QNNPACK
                                                                : OCTET_REQUANTIZE_FBGEMM,
@@ -171,10 +184,7 @@ static bool runs_like_torch(const Layer *layer, int64_t *bytes) {
     op_quantize(&h, h.node->outputs[0], OCTET_U8, layer->output_scale, layer->output_zero);
     op_run_ok(&h);
     *bytes = op_expect_shape(&h, 0, OCTET_U8, &layer->output);
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (int64_t i = 0; i < *bytes; i++) {
-        hash = (hash ^ ((const uint8_t *)h.outputs[0].data)[i]) * UINT64_C(1099511628211);
-    }
+    uint64_t hash = hash_of(h.outputs[0].data, *bytes);
     op_end(&h);
     return hash == layer->hash;
 }
@@ -210,7 +220,115 @@ static void every_layer_equals_torch(void **state) {
     assert_int_equal(different[1], 0);
 }
 
+static OctetRequantize mode_of(const char *engine) {
+    return strcmp(engine, "qnnpack") == 0 ? OCTET_REQUANTIZE_QNNPACK : OCTET_REQUANTIZE_FBGEMM;
+}
+
+static uint8_t *random_bytes(int64_t count) {
+    uint8_t *bytes = malloc(count);
+    for (int64_t i = 0; i < count; i++) {
+        bytes[i] = (uint8_t)(next_random() % 256);
+    }
+    return bytes;
+}
+
+static void sums_and_products_equal_torch(void **state) {
+    (void)state;
+    char line[512], *f[MAX_FIELDS];
+    FILE *file = open_golden("pairs.txt");
+    int cases = 0, different = 0;
+    int64_t bytes = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (line[0] == '#') {
+            continue;
+        }
+        assert_int_equal(cut(line, f), 12);
+        int64_t count = atoi(f[3]);
+        random_state = strtoull(f[2], NULL, 10);
+        uint8_t *a = random_bytes(count), *b = random_bytes(count);
+        OpHarness h;
+        op_begin(&h, "", strcmp(f[0], "add") == 0 ? "Add" : "Mul", 14, 1);
+        h.requantize = mode_of(f[1]);
+        op_input_q(&h, OCTET_U8, SHAPE(count), a, from_bits(f[5]), atoi(f[6]));
+        op_input_q(&h, OCTET_U8, SHAPE(count), b, from_bits(f[7]), atoi(f[8]));
+        op_quantize(&h, h.node->outputs[0], OCTET_U8, from_bits(f[9]), atoi(f[10]));
+        if (atoi(f[4])) {
+            h.node->activation = (OctActivation){OCT_ACTIVATION_CLIP, 0.0F, INFINITY};
+        }
+        op_run_ok(&h);
+        if (hash_of(h.outputs[0].data, count) != strtoull(f[11], NULL, 16)) {
+            print_message("%s %s seed %s differs\n", f[0], f[1], f[2]);
+            different++;
+        }
+        op_end(&h);
+        free(a);
+        free(b);
+        cases++;
+        bytes += count;
+    }
+    fclose(file);
+    print_message("%d of %d sums and products (%" PRId64 " bytes) differ\n", different, cases,
+                  bytes);
+    assert_int_equal(cases, 400);
+    assert_int_equal(different, 0);
+}
+
+static void pools_equal_torch(void **state) {
+    (void)state;
+    char line[512], *f[MAX_FIELDS];
+    FILE *file = open_golden("pools.txt");
+    int cases = 0, different = 0;
+    int64_t bytes = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (line[0] == '#') {
+            continue;
+        }
+        assert_int_equal(cut(line, f), 10);
+        OctetShape x = {0}, y = {0};
+        int64_t kernel[3], stride[3], count, own;
+        x.rank = read_dims(f[3], x.dims);
+        y.rank = read_dims(f[8], y.dims);
+        read_dims(f[4], kernel);
+        read_dims(f[5], stride);
+        assert_true(octet_shape_count(&x, &count));
+        random_state = strtoull(f[2], NULL, 10);
+        uint8_t *data = random_bytes(count);
+        OpHarness h;
+        bool global = strcmp(f[0], "global") == 0;
+        op_begin(&h, "",
+                 global                     ? "GlobalAveragePool"
+                 : strcmp(f[0], "max") == 0 ? "MaxPool"
+                                            : "AveragePool",
+                 12, 1);
+        h.requantize = mode_of(f[1]);
+        if (!global) {
+            assert_true(oct_node_set_ints(h.graph, h.node, "kernel_shape", kernel, 2));
+            assert_true(oct_node_set_ints(h.graph, h.node, "strides", stride, 2));
+        }
+        op_input_q(&h, OCTET_U8, &x, data, from_bits(f[6]), atoi(f[7]));
+        op_quantize(&h, h.node->outputs[0], OCTET_U8, from_bits(f[6]), atoi(f[7]));
+        op_run_ok(&h);
+        own = op_expect_shape(&h, 0, OCTET_U8, &y);
+        if (hash_of(h.outputs[0].data, own) != strtoull(f[9], NULL, 16)) {
+            print_message("%s %s seed %s differs\n", f[0], f[1], f[2]);
+            different++;
+        }
+        op_end(&h);
+        free(data);
+        cases++;
+        bytes += own;
+    }
+    fclose(file);
+    print_message("%d of %d pools (%" PRId64 " bytes) differ\n", different, cases, bytes);
+    assert_int_equal(cases, 360);
+    assert_int_equal(different, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_layer_equals_torch)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_layer_equals_torch),
+        cmocka_unit_test(sums_and_products_equal_torch),
+        cmocka_unit_test(pools_equal_torch),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,9 @@ static OctetStatus fuse_add(Fuse *f, OctNode *add, const OctUses *uses) {
     }
     OctValue *residual = add->inputs[1 - chosen];
     if (oct_value_quantized(residual)) {
+        if (f->session->options.requantize != OCTET_REQUANTIZE_ONNX) {
+            return OCTET_OK; /* layers add as `onnx` does */
+        }
         OctFusion *fusion = fusion_of(f, layer);
         if (!fusion) {
             return oct_fail_memory(f->diagnostic);

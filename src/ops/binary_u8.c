@@ -6,6 +6,7 @@
 #include "kernels/vmath.h"
 #include "ops/binary.h"
 #include "ops/table_u8.h"
+#include "quant/requantize_pairs.h"
 
 #include <string.h>
 
@@ -15,6 +16,7 @@ typedef struct BytesBinary {
     OctQ8Mul mul;
     const OctQ8VectorOps *q8;
     OctBroadcast plan;
+    uint8_t *pairs; /* results of all pairs in the arithmetic of another runtime; NULL in our own */
 } BytesBinary;
 
 typedef struct BytesJob {
@@ -118,7 +120,11 @@ static void bytes_row(const void *context, const OctBroadcastRow *row) {
     size_t count = (size_t)row->count;
     bool a_repeats = row->steps[0] == 0;
     bool b_repeats = row->steps[1] == 0;
-    if (binary->multiply) {
+    if (binary->pairs) {
+        for (size_t i = 0; i < count; i++) {
+            to[i] = binary->pairs[256 * a[a_repeats ? 0 : i] + b[b_repeats ? 0 : i]];
+        }
+    } else if (binary->multiply) {
         if (a_repeats || b_repeats) {
             OctQ8Mul mul = binary->mul;
             if (a_repeats) { /* the kernel's scalar is its b */
@@ -169,16 +175,41 @@ static OctQ8Add add_params(OctBinary op, const OctValue *a, const OctValue *b, c
     return add;
 }
 
+/* The table of another runtime's arithmetic; a difference keeps ours. */
+static OctetStatus fill_pairs(const OctPrepare *prepare, OctBinary op, BytesBinary *binary) {
+    const OctNode *node = prepare->node;
+    const OctValue *a = node->inputs[0], *b = node->inputs[1], *y = node->outputs[0];
+    uint8_t minimum, maximum;
+    clamp_bounds(node, &minimum, &maximum);
+    const OctPairGrids grids = {.a_scale = oct_value_scale(a),
+                                .b_scale = oct_value_scale(b),
+                                .y_scale = oct_value_scale(y),
+                                .a_zero_point = oct_value_zero_point(a),
+                                .b_zero_point = oct_value_zero_point(b),
+                                .y_zero_point = oct_value_zero_point(y),
+                                .minimum = minimum,
+                                .maximum = maximum};
+    binary->pairs = (uint8_t *)(binary + 1);
+    OctetStatus status = op == OCT_BINARY_MUL
+                             ? oct_requantize_multiply_pairs(prepare->requantize, &grids,
+                                                             binary->pairs, prepare->diagnostic)
+                             : oct_requantize_add_pairs(prepare->requantize, &grids, binary->pairs,
+                                                        prepare->diagnostic);
+    return oct_fail_in_node(prepare->diagnostic, status, node->name);
+}
+
 static OctetStatus prepare_pair(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
-    BytesBinary *binary = oct_prepare_state(prepare, prepared, sizeof *binary);
+    OctBinary op = oct_binary_of(node);
+    bool by_pairs = prepare->requantize != OCTET_REQUANTIZE_ONNX && op != OCT_BINARY_SUB;
+    BytesBinary *binary =
+        oct_prepare_state(prepare, prepared, sizeof *binary + (by_pairs ? OCT_PAIRS : 0));
     if (!binary) {
         return OCTET_ERROR_OUT_OF_MEMORY;
     }
     const OctValue *a = node->inputs[0];
     const OctValue *b = node->inputs[1];
     const OctValue *y = node->outputs[0];
-    OctBinary op = oct_binary_of(node);
     binary->q8 = oct_q8_vector_ops(prepare->cpu);
     binary->multiply = op == OCT_BINARY_MUL;
     if (binary->multiply) {
@@ -193,9 +224,9 @@ static OctetStatus prepare_pair(const OctPrepare *prepare, OctPreparedOp *prepar
     const OctetShape *shapes[] = {&a->shape, &b->shape};
     oct_broadcast_plan(&binary->plan, &y->shape, 2, shapes);
     prepared->run = run_bytes;
-    prepared->kernel = binary->multiply ? "q8_mul" : "q8_add";
-    prepared->cpu = binary->q8->cpu;
-    return OCTET_OK;
+    prepared->kernel = by_pairs ? "q8_pairs" : binary->multiply ? "q8_mul" : "q8_add";
+    prepared->cpu = by_pairs ? OCTET_CPU_PORTABLE : binary->q8->cpu;
+    return by_pairs ? fill_pairs(prepare, op, binary) : OCTET_OK;
 }
 
 /* ---- on real numbers ---- */

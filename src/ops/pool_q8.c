@@ -6,6 +6,7 @@
 #include "ops/quantized.h"
 #include "ops/rows.h"
 #include "ops/table_u8.h"
+#include "quant/requantize_pairs.h"
 
 typedef struct PoolQ8 {
     OctPool pool;
@@ -14,6 +15,7 @@ typedef struct PoolQ8 {
     float x_scale, y_scale;
     int32_t x_zero_point, y_zero_point;
     uint8_t minimum, maximum;
+    OctetRequantize mode;
     bool requantizes;
     uint8_t table[256];
     size_t slots, sums_offset, sums_bytes;
@@ -112,6 +114,8 @@ static void average_pixel(const Work *work, const Window *window, int32_t *sums,
     if (divisor != state->full_count || window->count != state->full_count) {
         average = oct_q8_average_params(state->x_scale, state->x_zero_point, (size_t)divisor,
                                         state->y_scale, state->y_zero_point);
+        average.multiplier =
+            oct_requantize_average(state->mode, state->x_scale, state->y_scale, divisor);
         average.minimum = state->minimum;
         average.maximum = state->maximum;
         /* Padding is 0, so it adds nothing to the sum of x - zero_point. */
@@ -190,6 +194,7 @@ static bool count_taps(const OctPool *pool, int64_t *count) {
 static OctetStatus bind_grids(const OctPrepare *prepare, PoolQ8 *state) {
     const OctNode *node = prepare->node;
     const OctValue *x = node->inputs[0], *y = node->outputs[0];
+    state->mode = prepare->requantize;
     state->x_scale = oct_value_scale(x);
     state->y_scale = oct_value_scale(y);
     state->x_zero_point = oct_value_zero_point(x);
@@ -207,6 +212,8 @@ static OctetStatus bind_grids(const OctPrepare *prepare, PoolQ8 *state) {
     state->full =
         oct_q8_average_params(state->x_scale, state->x_zero_point, (size_t)state->full_count,
                               state->y_scale, state->y_zero_point);
+    state->full.multiplier =
+        oct_requantize_average(state->mode, state->x_scale, state->y_scale, state->full_count);
     state->full.minimum = state->minimum;
     state->full.maximum = state->maximum;
     return OCTET_OK;
