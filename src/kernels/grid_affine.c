@@ -3,7 +3,7 @@
 #include "kernels/grid_affine_template.h"
 
 static const OctGridAffineBundle portable = {"grid_affine portable", OCTET_CPU_PORTABLE,
-                                             grid_affine_run, grid_affine_run_real};
+                                             grid_affine_run, grid_affine_run_real, grid_line_run};
 
 #if defined(__x86_64__)
 extern const OctGridAffineBundle oct_grid_affine_avx2, oct_grid_affine_avx512;

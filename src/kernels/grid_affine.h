@@ -25,11 +25,22 @@ typedef void (*OctGridAffineRealKernel)(const OctGridAffine *affine, const float
                                         size_t x_stride, uint8_t *y, size_t y_stride, size_t pixels,
                                         size_t channels);
 
+/* y = clamp(round half to even(fma(x, multiply, shift)), minimum, maximum): all of the above in one
+ * step, for bytes. Where it gives the same byte for each of the 256 that a channel can hold, it may
+ * take its place. */
+typedef struct OctGridLine {
+    const float *multiply, *shift; /* one a channel */
+    float minimum, maximum;        /* integers from 0 to 255 */
+} OctGridLine;
+typedef void (*OctGridLineKernel)(const OctGridLine *line, const uint8_t *x, size_t x_stride,
+                                  uint8_t *y, size_t y_stride, size_t pixels, size_t channels);
+
 typedef struct OctGridAffineBundle {
     const char *name;
     OctetCpu cpu;
     OctGridAffineKernel run;
     OctGridAffineRealKernel run_real;
+    OctGridLineKernel run_line;
 } OctGridAffineBundle;
 
 /* The best one at a level; never NULL. */

@@ -50,3 +50,28 @@ static inline float grid_affine_same(const OctGridAffine *affine, size_t c, floa
     }
 GRID_AFFINE_RUN(grid_affine_run, uint8_t, grid_affine_real)
 GRID_AFFINE_RUN(grid_affine_run_real, float, grid_affine_same)
+
+static inline uint8_t grid_line_one(const OctGridLine *line, size_t c, uint8_t x) {
+    float level = fmaf((float)x, line->multiply[c], line->shift[c]);
+    level = level > line->minimum ? level : line->minimum; /* NaN: minimum */
+    level = level < line->maximum ? level : line->maximum;
+    return (uint8_t)(int32_t)rintf(level);
+}
+
+static void grid_line_run(const OctGridLine *given, const uint8_t *x, size_t x_stride, uint8_t *y,
+                          size_t y_stride, size_t pixels, size_t channels) {
+    const OctGridLine line = *given;
+    for (size_t p = 0; p < pixels; p++, x += x_stride, y += y_stride) {
+        size_t c = 0;
+        for (; c + GRID_AFFINE_BLOCK <= channels; c += GRID_AFFINE_BLOCK) {
+            uint8_t block[GRID_AFFINE_BLOCK];
+            for (size_t i = 0; i < GRID_AFFINE_BLOCK; i++) {
+                block[i] = grid_line_one(&line, c + i, x[c + i]);
+            }
+            memcpy(y + c, block, sizeof block);
+        }
+        for (; c < channels; c++) {
+            y[c] = grid_line_one(&line, c, x[c]);
+        }
+    }
+}

@@ -6,8 +6,9 @@
  * channel of the output. The node's activation is the clamp. */
 #include "kernels/grid_affine.h"
 #include "ops/fused_activation.h"
-#include "ops/ops.h"
+#include "ops/quantized.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { PIXELS = 64 }; /* that one task takes: their outputs stay in the nearest cache */
@@ -16,6 +17,8 @@ typedef struct Source {
     OctGridAffine affine;
     size_t channels, first; /* place among the output's channels */
     bool real;              /* f32 */
+    bool straight;          /* `line` gives the same bytes as `affine` */
+    OctGridLine line;
 } Source;
 
 typedef struct Normalize {
@@ -23,7 +26,7 @@ typedef struct Normalize {
     size_t pixels, channels;
     int32_t count;
     Source *sources;
-    float *numbers; /* zero, scale of each channel */
+    float *numbers; /* zero, scale, multiply and shift of the line, of each channel */
     OctConstant *multiply, *shift;
 } Normalize;
 
@@ -56,6 +59,10 @@ static void run_pixels(void *user, size_t index) {
             normalize->bundle->run_real(&source->affine, (const float *)x + at, source->channels,
                                         y + source->first, normalize->channels, count,
                                         source->channels);
+        } else if (source->straight) {
+            normalize->bundle->run_line(&source->line, (const uint8_t *)x + at, source->channels,
+                                        y + source->first, normalize->channels, count,
+                                        source->channels);
         } else {
             normalize->bundle->run(&source->affine, (const uint8_t *)x + at, source->channels,
                                    y + source->first, normalize->channels, count, source->channels);
@@ -86,6 +93,102 @@ static OctetStatus read_numbers(const OctPrepare *prepare, Normalize *normalize,
         return unusable(prepare);
     }
     *constant = oct_constant_retain(attribute->v.tensor);
+    return OCTET_OK;
+}
+
+/* ---- one step instead of seven, where it can be proved ---- */
+
+static float nudged(float value, int steps) {
+    for (int i = 0; i < steps; i++) {
+        value = nextafterf(value, INFINITY);
+    }
+    for (int i = 0; i > steps; i--) {
+        value = nextafterf(value, -INFINITY);
+    }
+    return value;
+}
+
+/* A channel's line must give expected[256 * stride] for all bytes. Rounding differs by a few units
+ * in the last place where a level comes near to a half, so that neighboring shifts are tried. */
+static bool fit_line(const Normalize *normalize, OctGridLine *line, size_t c,
+                     const uint8_t *expected, size_t stride) {
+    static const int steps[] = {0, 1, -1, 2, -2, 3, -3, 4, -4, 6, -6, 8, -8};
+    float *multiply = (float *)(uintptr_t)line->multiply + c;
+    float *shift = (float *)(uintptr_t)line->shift + c;
+    const OctGridLine alone = {multiply, shift, line->minimum, line->maximum};
+    float start = *shift;
+    float slope = *multiply;
+    for (int s = -1; s <= 1; s++) {
+        *multiply = nudged(slope, s);
+        for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+            bool same = true;
+            *shift = nudged(start, steps[i]);
+            for (int x = 0; x < 256 && same; x++) {
+                uint8_t byte = (uint8_t)x;
+                uint8_t y;
+                normalize->bundle->run_line(&alone, &byte, 1, &y, 1, 1, 1);
+                same = y == expected[(size_t)x * stride];
+            }
+            if (same) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void guess_line(const Source *source, OctGridLine *line) {
+    const OctGridAffine *affine = &source->affine;
+    float *multiply = (float *)(uintptr_t)line->multiply;
+    float *shift = (float *)(uintptr_t)line->shift;
+    double output = (double)affine->output_scale;
+    for (size_t c = 0; c < source->channels; c++) {
+        double slope = (double)affine->scale[c] * (double)affine->multiply[c];
+        multiply[c] = (float)(slope / output);
+        shift[c] = (float)(((double)affine->shift[c] - (double)affine->zero[c] * slope) / output +
+                           (double)affine->output_zero);
+    }
+}
+
+/* `bytes` is room for 3 * 256 * channels: what goes in, what must come out, what comes out. */
+static void straighten(const Normalize *normalize, Source *source, uint8_t *bytes) {
+    size_t channels = source->channels;
+    uint8_t *expected = bytes + 256 * channels;
+    uint8_t *found = expected + 256 * channels;
+    const OctGridAffineBundle *bundle = normalize->bundle;
+    for (size_t x = 0; x < 256; x++) {
+        memset(bytes + x * channels, (int)x, channels);
+    }
+    guess_line(source, &source->line);
+    bundle->run(&source->affine, bytes, channels, expected, channels, 256, channels);
+    bundle->run_line(&source->line, bytes, channels, found, channels, 256, channels);
+    source->straight = true;
+    for (size_t c = 0; c < channels && source->straight; c++) {
+        bool same = true;
+        for (size_t x = 0; x < 256 && same; x++) {
+            same = expected[x * channels + c] == found[x * channels + c];
+        }
+        source->straight = same || fit_line(normalize, &source->line, c, expected + c, channels);
+    }
+}
+
+static OctetStatus straighten_all(const OctPrepare *prepare, Normalize *normalize) {
+    const OctNode *node = prepare->node;
+    uint8_t *bytes = oct_alloc(3 * 256 * normalize->channels);
+    uint8_t minimum, maximum;
+    if (!bytes) {
+        return oct_fail_memory(prepare->diagnostic);
+    }
+    oct_activation_u8(&node->activation, &node->outputs[0]->qparams, &minimum, &maximum);
+    for (int32_t k = 0; k < normalize->count; k++) {
+        Source *source = &normalize->sources[k];
+        float *line = normalize->numbers + 2 * normalize->channels + 2 * source->first;
+        source->line = (OctGridLine){line, line + source->channels, minimum, maximum};
+        if (!source->real && source->channels > 0) {
+            straighten(normalize, source, bytes);
+        }
+    }
+    oct_free(bytes);
     return OCTET_OK;
 }
 
@@ -147,13 +250,14 @@ static OctetStatus prepare_normalize(const OctPrepare *prepare, OctPreparedOp *p
     normalize->channels = (size_t)shape->dims[shape->rank - 1];
     normalize->count = node->input_count;
     normalize->sources = oct_calloc((size_t)node->input_count, sizeof *normalize->sources);
-    normalize->numbers = oct_calloc(2 * normalize->channels + 1, sizeof *normalize->numbers);
+    normalize->numbers = oct_calloc(4 * normalize->channels + 1, sizeof *normalize->numbers);
     if (!normalize->sources || !normalize->numbers) {
         return oct_fail_memory(prepare->diagnostic);
     }
     OCT_TRY(read_numbers(prepare, normalize, "multiply", &normalize->multiply));
     OCT_TRY(read_numbers(prepare, normalize, "shift", &normalize->shift));
-    return bind_sources(prepare, normalize);
+    OCT_TRY(bind_sources(prepare, normalize));
+    return straighten_all(prepare, normalize);
 }
 
 static OctetStatus infer_normalize(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
