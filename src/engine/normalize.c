@@ -38,8 +38,7 @@ static OctNode *next(const Pass *pass, const OctValue *value) {
 static bool find_chain(const Pass *pass, OctNode *norm, Chain *chain) {
     const OctValue *input = oct_node_input(norm, 0);
     if (norm->dead || !oct_node_is(norm, "BatchNormalization") || !input || input->shape.rank < 2 ||
-        input->shape.rank > 5 || norm->activation.kind != OCT_ACTIVATION_NONE ||
-        oct_value_quantized(input)) {
+        input->shape.rank > 5 || oct_value_quantized(input)) {
         return false;
     }
     for (int32_t k = 1; k < 5; k++) {
@@ -51,7 +50,8 @@ static bool find_chain(const Pass *pass, OctNode *norm, Chain *chain) {
     }
     *chain = (Chain){.norm = norm};
     OctNode *user = next(pass, norm->outputs[0]);
-    if (user && oct_node_is(user, "Relu")) {
+    bool clamps = norm->activation.kind != OCT_ACTIVATION_NONE;
+    if (user && oct_node_is(user, "Relu") && !clamps) {
         chain->relu = user;
         user = next(pass, user->outputs[0]);
     }
@@ -148,6 +148,7 @@ static OctetStatus rewrite(Pass *pass, const Chain *chain) {
         return oct_fail_memory(pass->diagnostic);
     }
     node->opset = 1;
+    node->activation = chain->norm->activation;
     if (chain->relu) {
         node->activation = (OctActivation){OCT_ACTIVATION_CLIP, 0, INFINITY};
     }
