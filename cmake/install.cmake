@@ -20,6 +20,8 @@ install(EXPORT octet_targets NAMESPACE octet:: DESTINATION ${CMAKE_INSTALL_LIBDI
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/octet-config.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/octet-config-version.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/octet)
+# relative to the .pc file, so that `cmake --install --prefix` may choose another place
+file(RELATIVE_PATH OCTET_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 foreach(package octet octet_data)
   configure_file(cmake/${package}.pc.in ${package}.pc @ONLY)
   install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${package}.pc

@@ -7,7 +7,8 @@ if(OCTET_TOOL)
   set_target_properties(octet_command PROPERTIES OUTPUT_NAME octet
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
   target_compile_definitions(octet_command PRIVATE _GNU_SOURCE)
-  target_link_libraries(octet_command PRIVATE octet_flags octet_data octet PkgConfig::JANSSON ${CMAKE_DL_LIBS})
+  target_link_libraries(octet_command PRIVATE octet_flags octet_data octet PkgConfig::JANSSON
+    ${CMAKE_DL_LIBS} ${MATH_LIBRARY})
 endif()
 
 if(OCTET_EXAMPLES)
