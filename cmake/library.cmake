@@ -61,8 +61,20 @@ find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 file(GLOB OCTET_DATA CONFIGURE_DEPENDS src/data/*.c)
 if(OCTET_DATA)
-  add_library(octet_data STATIC ${OCTET_DATA})
+  set(OCTET_DATA_SOURCES ${OCTET_DATA})
+  if(BUILD_SHARED_LIBS)
+    # liboctet hides its internals; those that the readers need are compiled in once more, hidden,
+    # with liboctet's allocator and log
+    list(APPEND OCTET_DATA_SOURCES src/base/arena.c src/base/convert.c src/base/diag.c
+      src/base/dtype.c src/base/file.c src/base/mem.c src/base/shape.c src/base/tensor.c)
+  endif()
+  add_library(octet_data ${OCTET_DATA_SOURCES})
+  set_source_files_properties(${OCTET_DATA} PROPERTIES COMPILE_DEFINITIONS OCTET_BUILDING)
   target_link_libraries(octet_data PRIVATE $<BUILD_INTERFACE:octet_flags> PUBLIC octet
-    PRIVATE JPEG::JPEG PNG::PNG ZLIB::ZLIB)
-  target_compile_definitions(octet_data PRIVATE OCTET_BUILDING)
+    PRIVATE JPEG::JPEG PNG::PNG ZLIB::ZLIB ${MATH_LIBRARY})
+  if(BUILD_SHARED_LIBS)
+    target_compile_definitions(octet_data PRIVATE OCTET_BASE_COPY)
+    set_target_properties(octet_data PROPERTIES VERSION ${PROJECT_VERSION}
+      SOVERSION ${PROJECT_VERSION_MAJOR})
+  endif()
 endif()

@@ -80,6 +80,11 @@ typedef void *(*OctetReallocate)(void *pointer, size_t size, void *user);
 typedef void (*OctetRelease)(void *pointer, void *user);
 OCTET_API void octet_set_allocator(OctetReallocate reallocate, OctetRelease release, void *user);
 
+/* The allocator and the log in use, for libraries that hand memory to this one (octet_data). */
+OCTET_API void *octet_reallocate(void *pointer, size_t size); /* NULL on failure */
+OCTET_API void octet_release(void *pointer);
+OCTET_API void octet_log(OctetLogLevel level, const char *message);
+
 /* The CPU level that kernels are chosen for. The levels of one architecture are ordered. */
 typedef enum OctetCpu {
     OCTET_CPU_PORTABLE = 0,

@@ -104,14 +104,15 @@ OctetStatus oct_fail_in_node(OctetDiagnostic *diagnostic, OctetStatus status, co
 }
 
 int octet_diagnostic_format(const OctetDiagnostic *diagnostic, char *buffer, size_t size) {
-    const char *message = diagnostic->message[0] ? diagnostic->message
-                                                 : octet_status_name(diagnostic->status);
+    const char *message =
+        diagnostic->message[0] ? diagnostic->message : octet_status_name(diagnostic->status);
     const char *node = diagnostic->node;
     const char *file = diagnostic->file;
-    return snprintf(buffer, size, "%s%s%s%s%s%s", file, file[0] ? ": " : "",
-                    node[0] ? "node " : "", node, node[0] ? ": " : "", message);
+    return snprintf(buffer, size, "%s%s%s%s%s%s", file, file[0] ? ": " : "", node[0] ? "node " : "",
+                    node, node[0] ? ": " : "", message);
 }
 
+#ifndef OCTET_BASE_COPY
 static OctetLogCallback log_callback;
 static void *log_user;
 static OctetLogLevel log_level = OCTET_LOG_WARNING;
@@ -122,20 +123,25 @@ void octet_set_log_callback(OctetLogCallback callback, void *user, OctetLogLevel
     log_level = callback ? level : OCTET_LOG_WARNING;
 }
 
-void oct_log(OctetLogLevel level, const char *format, ...) {
+void octet_log(OctetLogLevel level, const char *message) {
+    char line[1200];
     if (level < log_level) {
         return;
     }
-    char text[1024];
-    char line[1200];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    oct_escape(line, sizeof line, text);
+    oct_escape(line, sizeof line, message);
     if (log_callback) {
         log_callback(level, line, log_user);
     } else {
         fprintf(stderr, "octet: %s%s\n", level == OCTET_LOG_WARNING ? "warning: " : "", line);
     }
+}
+#endif
+
+void oct_log(OctetLogLevel level, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    octet_log(level, text);
 }

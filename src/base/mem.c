@@ -3,6 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef OCTET_BASE_COPY
+/* Compiled into another shared library, which must use the allocator of liboctet. */
+void *oct_realloc(void *pointer, size_t size) {
+    return octet_reallocate(pointer, size);
+}
+
+void oct_free(void *pointer) {
+    octet_release(pointer);
+}
+#else
 static OctetReallocate custom_reallocate;
 static OctetRelease custom_release;
 static void *custom_user;
@@ -25,6 +35,23 @@ void *oct_realloc(void *pointer, size_t size) {
                              : realloc(pointer, size);
 }
 
+void oct_free(void *pointer) {
+    if (custom_release) {
+        custom_release(pointer, custom_user);
+    } else {
+        free(pointer);
+    }
+}
+
+void *octet_reallocate(void *pointer, size_t size) {
+    return oct_realloc(pointer, size);
+}
+
+void octet_release(void *pointer) {
+    oct_free(pointer);
+}
+#endif
+
 void *oct_alloc(size_t size) {
     return oct_realloc(NULL, size);
 }
@@ -34,22 +61,16 @@ void *oct_calloc(size_t count, size_t size) {
     if (!oct_mul_size(count, size, &bytes) || bytes > PTRDIFF_MAX) {
         return NULL;
     }
+#ifndef OCTET_BASE_COPY
     if (!custom_reallocate) {
-        return calloc(bytes ? bytes : 1, 1);
+        return calloc(bytes ? bytes : 1, 1); /* large blocks come zeroed from the system */
     }
+#endif
     void *pointer = oct_realloc(NULL, bytes);
     if (pointer) {
         memset(pointer, 0, bytes);
     }
     return pointer;
-}
-
-void oct_free(void *pointer) {
-    if (custom_release) {
-        custom_release(pointer, custom_user);
-    } else {
-        free(pointer);
-    }
 }
 
 char *oct_strdup(const char *text) {
