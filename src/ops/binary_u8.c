@@ -6,6 +6,7 @@
 #include "kernels/vmath.h"
 #include "ops/binary.h"
 #include "ops/table_u8.h"
+#include "ops/tile_u8.h"
 #include "quant/requantize_pairs.h"
 
 #include <string.h>
@@ -144,6 +145,23 @@ static void bytes_row(const void *context, const OctBroadcastRow *row) {
     }
 }
 
+static void bytes_tile(const void *context, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                       size_t count) {
+    const BytesBinary *binary = context;
+    if (binary->multiply) {
+        binary->q8->mul(&binary->mul, a, b, y, count);
+    } else {
+        binary->q8->add(&binary->add, a, b, y, count);
+    }
+}
+
+static OctetStatus run_tiles(void *state, const OctRun *run) {
+    const BytesBinary *binary = state;
+    oct_tile_run(&binary->plan, bytes_tile, binary, run->inputs[0].data, run->inputs[1].data,
+                 run->outputs[0].data, run->pool);
+    return OCTET_OK;
+}
+
 static OctetStatus run_bytes(void *state, const OctRun *run) {
     const BytesBinary *binary = state;
     BytesJob job = {binary, run->inputs[0].data, run->inputs[1].data, run->outputs[0].data};
@@ -223,7 +241,8 @@ static OctetStatus prepare_pair(const OctPrepare *prepare, OctPreparedOp *prepar
     }
     const OctetShape *shapes[] = {&a->shape, &b->shape};
     oct_broadcast_plan(&binary->plan, &y->shape, 2, shapes);
-    prepared->run = run_bytes;
+    bool tiles = !by_pairs && oct_tile_possible(&binary->plan);
+    prepared->run = tiles ? run_tiles : run_bytes;
     prepared->kernel = by_pairs ? "q8_pairs" : binary->multiply ? "q8_mul" : "q8_add";
     prepared->cpu = by_pairs ? OCTET_CPU_PORTABLE : binary->q8->cpu;
     return by_pairs ? fill_pairs(prepare, op, binary) : OCTET_OK;
