@@ -48,8 +48,8 @@ static void store_four(bool split_pairs, uint8_t *group, size_t width, size_t p,
         uint8_t bytes[4];
         memcpy(bytes, &four, 4);
         group[2 * p] = bytes[0];
-        group[2 * p + 1] = bytes[2];
-        group[2 * (width + p)] = bytes[1];
+        group[2 * p + 1] = bytes[1];
+        group[2 * (width + p)] = bytes[2];
         group[2 * (width + p) + 1] = bytes[3];
     } else {
         memcpy(group + 4 * p, &four, 4);

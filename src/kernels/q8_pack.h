@@ -14,7 +14,7 @@
 typedef struct OctQ8Layout {
     uint32_t nr;    /* a multiple of 4 * lanes, at most 64 */
     uint32_t lanes; /* 1, 2 or 4 */
-    /* a group is stored as [width][k 0, k 2] and then [width][k 1, k 3] */
+    /* a group is stored as [width][k 0, k 1] and then [width][k 2, k 3] */
     bool split_pairs;
     /* the kernel subtracts this from every activation (128 where it computes s8 x s8) */
     int32_t activation_offset;

@@ -43,5 +43,5 @@ const OctQ8ConvBundle oct_q8_conv_avxvnni = {
     .pixel_block = 6,
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,
-    .kernel = conv_kernel,
+    .kernel = conv_tiles,
 };

@@ -1,6 +1,6 @@
-/* Int8 convolution on 256-bit vectors; included by the AVX2 and the AVX2-VNNI bundle, which
- * define multiply(x, weights, k, rows, vectors, acc) before: acc[r * vectors + v] += the products
- * of `rows` rows with one tap's weights. A tile is up to 6 pixels by 16 channels: 12
+/* Int8 convolution on 256-bit vectors, conv_tiles; included by the AVX2 and the AVX2-VNNI bundle,
+ * which define multiply(x, weights, k, rows, vectors, acc) before: acc[r * vectors + v] += the
+ * products of `rows` rows with one tap's weights. A tile is up to 6 pixels by 16 channels: 12
  * accumulators, which leaves 4 of the 16 registers. */
 #include <string.h>
 
@@ -145,7 +145,7 @@ TILE(3, 1)
 TILE(2, 1)
 TILE(1, 1)
 
-static void conv_kernel(const OctQ8ConvArgs *args) {
+static void conv_tiles(const OctQ8ConvArgs *args) {
     static const size_t rows[4] = {6, 3, 2, 1};
     static void (*const tiles[2][4])(const Panel *, size_t, size_t) = {
         {tile_6x1, tile_3x1, tile_2x1, tile_1x1}, {tile_6x2, tile_3x2, tile_2x2, tile_1x2}};
