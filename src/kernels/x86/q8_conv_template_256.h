@@ -47,19 +47,55 @@ OCT_INLINE __m256i requantize_rows(const OctQ8Requantize256 *constants, const __
     return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-OCT_INLINE void finish_row(const Panel *panel, __m128i bytes, size_t pixel, size_t vectors,
-                           bool plain) {
+/* How a row of bytes goes on. */
+typedef enum Ending { ENDING_PLAIN, ENDING_ADD, ENDING_ANY } Ending;
+
+OCT_INLINE void finish_row(const Panel *panel, __m128i bytes, size_t pixel, size_t row,
+                           uint8_t *block, Ending ending) {
     const OctQ8ConvArgs *args = panel->args;
-    uint8_t *output = (uint8_t *)args->output + pixel * args->output_stride + panel->channel;
-    if (plain && vectors == 2 && panel->count == 16) {
-        _mm_storeu_si128((__m128i *)(void *)output, bytes);
+    const OctQ8Epilogue *epilogue = args->epilogue;
+    size_t p = pixel + row;
+    if (ending == ENDING_ANY) {
+        _mm_storeu_si128((__m128i *)(void *)(block + 16 * row), bytes);
         return;
     }
-    uint8_t row[32];
-    _mm_storeu_si128((__m128i *)(void *)row, bytes);
-    oct_q8_finish_bytes_avx2(
-        args->epilogue, row, panel->count, output,
-        args->residual ? args->residual + pixel * args->residual_stride + panel->channel : NULL);
+    if (ending == ENDING_ADD) {
+        const uint8_t *residual = args->residual + p * args->residual_stride + panel->channel;
+        __m128i other = _mm_loadu_si128((const __m128i *)(const void *)residual);
+        bytes = epilogue->residual_is_a ? oct_q8_add_sixteen_avx2(&epilogue->add, other, bytes)
+                                        : oct_q8_add_sixteen_avx2(&epilogue->add, bytes, other);
+    }
+    uint8_t *output = (uint8_t *)args->output + p * args->output_stride + panel->channel;
+    _mm_storeu_si128((__m128i *)(void *)output, bytes);
+}
+
+OCT_INLINE void finish_rows(const Panel *panel, const __m256i *acc, size_t pixel, size_t rows,
+                            size_t vectors, Ending ending) {
+    const OctQ8ConvArgs *args = panel->args;
+    const OctQ8Requantize256 constants = oct_q8_requantize_constants_avx2(args->epilogue);
+    const float *multipliers = (const float *)(const void *)(panel->data + 32 * vectors);
+    uint8_t block[8 * 16];
+    OCT_EACH_ROW(i, (rows + 1) / 2, {
+        size_t second = 2 * i + 1 < rows ? 2 * i + 1 : 2 * i;
+        __m256i bytes = requantize_rows(&constants, acc + 2 * i * vectors, acc + second * vectors,
+                                        multipliers, vectors);
+        /* with one vector, the 8 bytes of each row stand twice */
+        finish_row(panel, _mm256_castsi256_si128(bytes), pixel, 2 * i, block, ending);
+        if (2 * i + 1 < rows) {
+            __m128i other = vectors == 2
+                                ? _mm256_extracti128_si256(bytes, 1)
+                                : _mm256_castsi256_si128(_mm256_permute4x64_epi64(bytes, 0x02));
+            finish_row(panel, other, pixel, 2 * i + 1, block, ending);
+        }
+    });
+    if (ending == ENDING_ANY) {
+        const uint8_t *residual =
+            args->residual ? args->residual + pixel * args->residual_stride + panel->channel : NULL;
+        oct_q8_finish_block_avx2(args->epilogue, block, rows, panel->count,
+                                 (uint8_t *)args->output + pixel * args->output_stride +
+                                     panel->channel,
+                                 args->output_stride, residual, args->residual_stride);
+    }
 }
 
 OCT_INLINE void finish(const Panel *panel, const __m256i *acc, size_t pixel, size_t rows,
@@ -75,22 +111,14 @@ OCT_INLINE void finish(const Panel *panel, const __m256i *acc, size_t pixel, siz
         });
         return;
     }
-    const OctQ8Requantize256 constants = oct_q8_requantize_constants_avx2(epilogue);
-    const float *multipliers = (const float *)(const void *)(panel->data + 32 * vectors);
-    bool plain = !epilogue->has_add && !epilogue->table;
-    OCT_EACH_ROW(i, (rows + 1) / 2, {
-        size_t second = 2 * i + 1 < rows ? 2 * i + 1 : 2 * i;
-        __m256i bytes = requantize_rows(&constants, acc + 2 * i * vectors, acc + second * vectors,
-                                        multipliers, vectors);
-        /* with one vector, the 8 bytes of each row stand twice */
-        finish_row(panel, _mm256_castsi256_si128(bytes), pixel + 2 * i, vectors, plain);
-        if (2 * i + 1 < rows) {
-            __m128i other = vectors == 2
-                                ? _mm256_extracti128_si256(bytes, 1)
-                                : _mm256_castsi256_si128(_mm256_permute4x64_epi64(bytes, 0x02));
-            finish_row(panel, other, pixel + 2 * i + 1, vectors, plain);
-        }
-    });
+    bool whole = vectors == 2 && panel->count == 16 && !epilogue->table;
+    if (whole && !epilogue->has_add) {
+        finish_rows(panel, acc, pixel, rows, vectors, ENDING_PLAIN);
+    } else if (whole && !epilogue->add_table) {
+        finish_rows(panel, acc, pixel, rows, vectors, ENDING_ADD);
+    } else {
+        finish_rows(panel, acc, pixel, rows, vectors, ENDING_ANY);
+    }
 }
 
 OCT_INLINE void tile(const Panel *panel, size_t pixel, size_t rows, size_t vectors) {
