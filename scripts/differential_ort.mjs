@@ -1,6 +1,7 @@
 // Runs models in ONNX Runtime for differential.py.
 // usage: node differential_ort.mjs FOLDER-OF-onnxruntime-node JOBS.json
-// JOBS is a list of {model, inputs: {name: {dims, file}}, folder}; files hold raw f32. Prints a list
+// JOBS is a list of {model, inputs: {name: {dims, file}}, folder, level}; files hold raw f32, level is
+// that of the graph optimizations, "all" if it is left out. Prints a list
 // of {outputs: {name: {dims, type, file}}} or {error}.
 import { createRequire } from 'node:module';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -13,7 +14,8 @@ const results = [];
 for (const job of JSON.parse(readFileSync(process.argv[3], 'utf8'))) {
   try {
     const session = await ort.InferenceSession.create(
-        job.model, { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 });
+        job.model, { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4,
+                     graphOptimizationLevel: job.level ?? 'all' });
     const feeds = {};
     for (const [name, input] of Object.entries(job.inputs)) {
       const bytes = readFileSync(input.file);
