@@ -5,20 +5,14 @@
  * A becomes u8 and B s8 (128 off integers and zero points), then
  * sum((a - za)(b - zb)) = sum(a (b - zb)) - za sum(b - zb): the first sum is the kernel's, with B's
  * zero points packed; the second is one number a column. */
+#include "ops/matmul_integer.h"
 #include "kernels/f32_rows.h"
 #include "kernels/q8_conv_run.h"
 #include "kernels/q8_vector.h"
-#include "ops/gemm.h"
 #include "ops/quantized.h"
 
 #include <math.h>
 #include <string.h>
-
-/* One B, packed. */
-typedef struct PackedB {
-    OctQ8Conv *conv;
-    int32_t *column_sums;
-} PackedB;
 
 typedef struct Integer {
     OctProduct product;
@@ -26,87 +20,20 @@ typedef struct Integer {
     const OctNode *node;
     int32_t b;
     int32_t a_scale, b_scale, a_zero, b_zero, bias, y_scale, y_zero; /* inputs, -1 for none */
-    bool quantizes;  /* A is f32 and is quantized first */
-    PackedB *packed; /* one a matrix of B; NULL: packed on every run */
+    bool quantizes;     /* A is f32 and is quantized first */
+    OctPackedB *packed; /* one a matrix of B; NULL: packed on every run */
     size_t a_offset, sums_offset, kernel_offset, kernel_bytes; /* in the workspace */
 } Integer;
 
-static void free_packed(PackedB *packed, int64_t count) {
-    for (int64_t i = 0; packed && i < count; i++) {
-        oct_q8_conv_free(packed[i].conv);
-        oct_free(packed[i].column_sums);
-    }
-    oct_free(packed);
-}
-
 static void destroy(void *state) {
     Integer *integer = state;
-    free_packed(integer->packed, integer->product.b_count);
+    oct_packed_b_free(integer->packed, integer->product.b_count);
     oct_free(integer);
 }
 
-/* An integer of a u8 or s8 array as s8, or as u8. */
-static int32_t as_s8(OctetDType dtype, const void *data, size_t i) {
-    return dtype == OCTET_U8 ? ((const uint8_t *)data)[i] - 128 : ((const int8_t *)data)[i];
-}
-
+/* An integer of a u8 or s8 array as u8. */
 static int32_t as_u8(OctetDType dtype, const void *data, size_t i) {
     return dtype == OCTET_U8 ? ((const uint8_t *)data)[i] : ((const int8_t *)data)[i] + 128;
-}
-
-/* `zeros` has one number or n; data NULL stands for 0. */
-static OctetStatus pack_one(const Integer *integer, const OctView *b, size_t matrix,
-                            const OctView *zeros, PackedB *packed, OctetDiagnostic *diagnostic) {
-    size_t k = (size_t)integer->product.k, n = (size_t)integer->product.n;
-    int8_t *weights = oct_calloc(n, k);
-    int32_t *zero = oct_calloc(n, sizeof *zero);
-    packed->column_sums = oct_calloc(n, sizeof *packed->column_sums);
-    OctetStatus status = OCTET_OK;
-    if (!weights || !zero || !packed->column_sums) {
-        status = oct_fail_memory(diagnostic);
-    }
-    size_t count = zeros && zeros->data ? (size_t)oct_view_count(zeros) : 0;
-    for (size_t c = 0; c < n && status == OCTET_OK; c++) {
-        int64_t sum = 0;
-        zero[c] = count                  ? as_s8(zeros->dtype, zeros->data, count == 1 ? 0 : c)
-                  : b->dtype == OCTET_U8 ? -128
-                                         : 0;
-        for (size_t i = 0; i < k; i++) {
-            int32_t value = as_s8(b->dtype, b->data, matrix * k * n + i * n + c);
-            weights[c * k + i] = (int8_t)value;
-            sum += value - zero[c];
-        }
-        packed->column_sums[c] = (int32_t)sum;
-    }
-    if (status == OCTET_OK) {
-        OctQ8ConvParams params = oct_q8_conv_params(k, n);
-        params.weights = weights;
-        params.weight_zero_points = zero;
-        params.weight_zero_point_count = n;
-        params.epilogue.kind = OCT_Q8_OUT_S32;
-        status = oct_q8_conv_create(&params, integer->cpu, &packed->conv, diagnostic);
-    }
-    oct_free(weights);
-    oct_free(zero);
-    return oct_fail_in_node(diagnostic, status, integer->node->name);
-}
-
-static OctetStatus pack_all(const Integer *integer, const OctView *b, const OctView *zeros,
-                            PackedB **packed, OctetDiagnostic *diagnostic) {
-    int64_t count = integer->product.b_count;
-    OctetStatus status = OCTET_OK;
-    *packed = oct_calloc((size_t)count, sizeof **packed);
-    if (!*packed) {
-        return oct_fail_memory(diagnostic);
-    }
-    for (int64_t i = 0; i < count && status == OCTET_OK; i++) {
-        status = pack_one(integer, b, (size_t)i, zeros, &(*packed)[i], diagnostic);
-    }
-    if (status != OCTET_OK) {
-        free_packed(*packed, count);
-        *packed = NULL;
-    }
-    return status;
 }
 
 /* ---- running ---- */
@@ -179,7 +106,7 @@ static void store_byte(const Integer *integer, const OctRun *run, int32_t sum, f
 
 /* sums -= za * column sums; to float or to bytes if the operator gives that. */
 static void finish(const Integer *integer, const OctRun *run, const LeftSide *left,
-                   const PackedB *packed, size_t first_row, const int32_t *sums, void *output) {
+                   const OctPackedB *packed, size_t first_row, const int32_t *sums, void *output) {
     size_t m = (size_t)integer->product.m, n = (size_t)integer->product.n;
     const OctView *scale = view_or_null(run, integer->b_scale);
     const OctView *bias = view_or_null(run, integer->bias);
@@ -211,7 +138,7 @@ static void finish(const Integer *integer, const OctRun *run, const LeftSide *le
 }
 
 static OctetStatus multiply(const Integer *integer, const OctRun *run, const LeftSide *left,
-                            const PackedB *packed) {
+                            const OctPackedB *packed) {
     const OctProduct *product = &integer->product;
     size_t m = (size_t)product->m, k = (size_t)product->k, n = (size_t)product->n;
     int32_t *sums = oct_workspace_at(run, integer->sums_offset);
@@ -240,17 +167,18 @@ static OctetStatus run_integer(void *state, const OctRun *run) {
     const Integer *integer = state;
     const OctProduct *product = &integer->product;
     LeftSide left;
-    PackedB *own = NULL;
+    OctPackedB *own = NULL;
     if (product->m * product->n * product->batch == 0) {
         return OCTET_OK;
     }
     OCT_TRY(bind_left(integer, run, &left));
     if (!integer->packed) {
-        OCT_TRY(pack_all(integer, &run->inputs[integer->b], view_or_null(run, integer->b_zero),
-                         &own, run->diagnostic));
+        OCT_TRY(oct_packed_b_make(integer->node, &integer->product, integer->cpu,
+                                  &run->inputs[integer->b], view_or_null(run, integer->b_zero),
+                                  &own, run->diagnostic));
     }
     OctetStatus status = multiply(integer, run, &left, own ? own : integer->packed);
-    free_packed(own, product->b_count);
+    oct_packed_b_free(own, product->b_count);
     return status;
 }
 
@@ -347,7 +275,8 @@ static OctetStatus prepare_integer(const OctPrepare *prepare, OctPreparedOp *pre
     OctView b_view = {b->data, b->dtype, b->shape};
     OctView zero_view = {zero ? zero->data : NULL, zero ? zero->dtype : OCTET_DTYPE_NONE,
                          zero ? zero->shape : (OctetShape){0}};
-    return pack_all(integer, &b_view, &zero_view, &integer->packed, prepare->diagnostic);
+    return oct_packed_b_make(integer->node, &integer->product, integer->cpu, &b_view, &zero_view,
+                             &integer->packed, prepare->diagnostic);
 }
 
 static OctetStatus prepare_matmul_integer(const OctPrepare *prepare, OctPreparedOp *prepared) {

@@ -43,6 +43,41 @@ typedef struct OctResizeRules {
     bool exclude_outside, antialias;
 } OctResizeRules;
 
+/* Attributes, checked. OCTET_ERROR_UNSUPPORTED for a mode that Octet lacks. */
+OctetStatus oct_resize_rules(const OctNode *node, OctResizeRules *rules,
+                             OctetDiagnostic *diagnostic);
+
+/* Floats of an attribute, a constant or a view; count -1: not known now. */
+typedef struct OctResizeFloats {
+    const float *data;
+    int64_t count; /* 0: absent */
+} OctResizeFloats;
+
+/* What decides the output's size, an ONNX axis each. */
+typedef struct OctResizeRequest {
+    OctResizeFloats scales, roi;
+    OctInts sizes;
+} OctResizeRequest;
+
+/* What is known before running; *open if that does not decide the output. */
+OctetStatus oct_resize_known_request(const OctNode *node, OctResizeRequest *request, bool *open,
+                                     OctetDiagnostic *diagnostic);
+/* What the inputs say when running. */
+OctetStatus oct_resize_running_request(const OctNode *node, const OctRun *run,
+                                       OctResizeRequest *request);
+
+/* Sizes and scales of all ONNX axes. Unknown input sizes give unknown output sizes. */
+typedef struct OctResizeSizes {
+    int64_t out[OCTET_MAX_RANK];
+    float scale[OCTET_MAX_RANK], start[OCTET_MAX_RANK], end[OCTET_MAX_RANK];
+} OctResizeSizes;
+
+/* `in` in ONNX's order of axes. */
+OctetStatus oct_resize_output_sizes(const OctNode *node, const OctResizeRules *rules,
+                                    const OctResizeRequest *request, int32_t rank,
+                                    const int64_t *in, OctResizeSizes *sizes,
+                                    OctetDiagnostic *diagnostic);
+
 /* Output i takes sum over t of weights[i * taps + t] * input[index[i * taps + t]]. Nearest has one
  * tap and no weights. */
 typedef struct OctResizeAxis {
