@@ -295,13 +295,20 @@ json_t *json_new_array(void) {
     return array;
 }
 
-void json_print(json_t *object) {
-    /* 9 digits bring every float back */
-    if (json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0) {
+static void json_print_digits(json_t *object, size_t digits) {
+    if (json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(digits)) != 0) {
         die_out_of_memory();
     }
     putchar('\n');
     json_decref(object);
+}
+
+void json_print(json_t *object) {
+    json_print_digits(object, 9); /* bring every float back */
+}
+
+void json_print_exact(json_t *object) {
+    json_print_digits(object, 17);
 }
 
 int report_finish(int code) {

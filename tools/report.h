@@ -56,6 +56,8 @@ json_t *json_new_object(void);
 json_t *json_new_array(void);
 /* Prints it on standard output with a newline, and frees it. */
 void json_print(json_t *object);
+/* The same with all digits of a double. */
+void json_print_exact(json_t *object);
 
 /* Flushes standard output; an exit code other than 0 if it could not be written. */
 int report_finish(int code);
