@@ -242,6 +242,9 @@ static void einsum_equations(void **state) {
     einsum("b i , b j -> b i j", SHAPE(2, 2), SHAPE(2, 1), SHAPE(2, 2, 1),
            (const float[]){0, 1, 4, 6});
     einsum("...i,i->...", SHAPE(2, 3), SHAPE(3), SHAPE(2), (const float[]){8, 26});
+    /* batches, and permutations of both operands and the result: a[i][b] * c[j][b] */
+    einsum("ib,jb->bji", SHAPE(2, 2), SHAPE(3, 2), SHAPE(2, 3, 2),
+           (const float[]){0, 2, 0, 6, 0, 10, 2, 6, 4, 12, 6, 18});
     OpHarness h;
     op_begin(&h, "", "Einsum", 12, 1);
     op_input(&h, OCTET_F32, SHAPE(2, 3), ramp);

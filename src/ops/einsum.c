@@ -1,33 +1,13 @@
 /* Einsum: any equation on floats, with ellipses, repeated labels and any number of operands. An
  * output is one chain of fused multiply-adds over the summed labels, the first label outermost. */
-#include "ops/ops.h"
+#include "ops/einsum.h"
 
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
 
-enum {
-    MAX_OPERANDS = 8,
-    MAX_LABELS = 24,
-    ELLIPSIS = 128 /* labels from here on are the axes of the ellipsis, counted from its end */
-};
-
-/* Labels of one operand's axes, or of the output's. */
-typedef struct Term {
-    int32_t count;
-    uint8_t labels[MAX_LABELS];
-    int32_t ellipsis; /* where it stands among the labels; -1: nowhere */
-} Term;
-
-typedef struct Equation {
-    int32_t operands;
-    Term terms[MAX_OPERANDS];
-    Term output;
-    bool explicit_output;
-} Equation;
-
-static bool read_term(const char **text, Term *term) {
-    *term = (Term){.ellipsis = -1};
+static bool read_term(const char **text, OctEinsumTerm *term) {
+    *term = (OctEinsumTerm){.ellipsis = -1};
     const char *c = *text;
     while (*c && *c != ',' && !(c[0] == '-' && c[1] == '>')) {
         if (*c == ' ') {
@@ -45,7 +25,7 @@ static bool read_term(const char **text, Term *term) {
     return true;
 }
 
-static int32_t count_label(const Equation *equation, uint8_t label) {
+static int32_t count_label(const OctEinsumEquation *equation, uint8_t label) {
     int32_t count = 0;
     for (int32_t k = 0; k < equation->operands; k++) {
         for (int32_t i = 0; i < equation->terms[k].count; i++) {
@@ -55,13 +35,13 @@ static int32_t count_label(const Equation *equation, uint8_t label) {
     return count;
 }
 
-static bool contains(const Term *term, uint8_t label) {
+static bool contains(const OctEinsumTerm *term, uint8_t label) {
     return memchr(term->labels, label, (size_t)term->count) != NULL;
 }
 
 /* Without an arrow: the ellipsis, then all labels that stand once, in alphabetical order. */
-static void derive_output(Equation *equation) {
-    equation->output = (Term){.ellipsis = 0};
+static void derive_output(OctEinsumEquation *equation) {
+    equation->output = (OctEinsumTerm){.ellipsis = 0};
     for (int label = 'A'; label <= 'z'; label++) {
         if (count_label(equation, (uint8_t)label) == 1 && equation->output.count < OCTET_MAX_RANK) {
             equation->output.labels[equation->output.count++] = (uint8_t)label;
@@ -69,12 +49,13 @@ static void derive_output(Equation *equation) {
     }
 }
 
-static OctetStatus parse(const OctNode *node, Equation *equation, OctetDiagnostic *diagnostic) {
+static OctetStatus parse(const OctNode *node, OctEinsumEquation *equation,
+                         OctetDiagnostic *diagnostic) {
     const char *text = oct_node_string(node, "equation", "");
     memset(equation, 0, sizeof *equation);
-    bool ok = node->input_count <= MAX_OPERANDS;
+    bool ok = node->input_count <= OCT_EINSUM_OPERANDS;
     do {
-        ok = ok && equation->operands < MAX_OPERANDS &&
+        ok = ok && equation->operands < OCT_EINSUM_OPERANDS &&
              read_term(&text, &equation->terms[equation->operands]);
         equation->operands++;
     } while (ok && *text == ',' && text++);
@@ -98,7 +79,7 @@ static OctetStatus parse(const OctNode *node, Equation *equation, OctetDiagnosti
 }
 
 /* Replaces the ellipsis by `width` labels. */
-static bool spread(Term *term, int32_t width) {
+static bool spread(OctEinsumTerm *term, int32_t width) {
     if (term->ellipsis < 0) {
         return true;
     }
@@ -108,19 +89,19 @@ static bool spread(Term *term, int32_t width) {
     memmove(term->labels + term->ellipsis + width, term->labels + term->ellipsis,
             (size_t)(term->count - term->ellipsis));
     for (int32_t i = 0; i < width; i++) {
-        term->labels[term->ellipsis + i] = (uint8_t)(ELLIPSIS + width - 1 - i);
+        term->labels[term->ellipsis + i] = (uint8_t)(OCT_EINSUM_ELLIPSIS + width - 1 - i);
     }
     term->count += width;
     return true;
 }
 
 /* Labels for every axis, once the ranks are known. */
-static OctetStatus spread_all(const OctNode *node, Equation *equation,
+static OctetStatus spread_all(const OctNode *node, OctEinsumEquation *equation,
                               OctetDiagnostic *diagnostic) {
     int32_t widest = 0;
     bool ok = true;
     for (int32_t k = 0; k < equation->operands; k++) {
-        Term *term = &equation->terms[k];
+        OctEinsumTerm *term = &equation->terms[k];
         int32_t width = node->inputs[k]->shape.rank - term->count;
         ok = ok && (term->ellipsis >= 0 ? width >= 0 : width == 0) && spread(term, width);
         widest = term->ellipsis >= 0 && width > widest ? width : widest;
@@ -132,7 +113,7 @@ static OctetStatus spread_all(const OctNode *node, Equation *equation,
 }
 
 /* Dimensions by label. An axis of size 1 goes with any other. */
-static OctetStatus measure(const OctNode *node, const Equation *equation, int64_t *dims,
+static OctetStatus measure(const OctNode *node, const OctEinsumEquation *equation, int64_t *dims,
                            OctetDiagnostic *diagnostic) {
     for (int i = 0; i < 256; i++) {
         dims[i] = 1;
@@ -157,14 +138,14 @@ static OctetStatus measure(const OctNode *node, const Equation *equation, int64_
 static OctetStatus check_einsum(const OctGraph *graph, const OctNode *node,
                                 OctetDiagnostic *diagnostic) {
     (void)graph;
-    Equation equation;
+    OctEinsumEquation equation;
     OCT_TRY(oct_check_type(node, 0, OCT_TYPES_FLOAT, diagnostic));
     return parse(node, &equation, diagnostic);
 }
 
 static OctetStatus infer_einsum(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     (void)graph;
-    Equation equation;
+    OctEinsumEquation equation;
     int64_t dims[256];
     OctetShape shape = oct_shape_unknown();
     OCT_TRY(parse(node, &equation, diagnostic));
@@ -188,12 +169,13 @@ static OctetStatus infer_einsum(OctGraph *graph, OctNode *node, OctetDiagnostic 
 typedef struct Einsum {
     int32_t operands;
     int32_t output_loops, loops;
-    int64_t dims[MAX_LABELS];
-    int64_t strides[MAX_OPERANDS][MAX_LABELS];
+    int64_t dims[OCT_EINSUM_LABELS];
+    int64_t strides[OCT_EINSUM_OPERANDS][OCT_EINSUM_LABELS];
     int64_t outputs, sums; /* iterations */
+    OctEinsumMatmul matmul;
 } Einsum;
 
-static int64_t stride_of(const Term *term, const OctetShape *shape, uint8_t label) {
+static int64_t stride_of(const OctEinsumTerm *term, const OctetShape *shape, uint8_t label) {
     int64_t strides[OCTET_MAX_RANK];
     int64_t stride = 0;
     oct_strides(shape, strides);
@@ -204,9 +186,9 @@ static int64_t stride_of(const Term *term, const OctetShape *shape, uint8_t labe
     return stride;
 }
 
-static bool add_loop(Einsum *einsum, const OctNode *node, const Equation *equation, uint8_t label,
-                     int64_t dim) {
-    if (einsum->loops == MAX_LABELS) {
+static bool add_loop(Einsum *einsum, const OctNode *node, const OctEinsumEquation *equation,
+                     uint8_t label, int64_t dim) {
+    if (einsum->loops == OCT_EINSUM_LABELS) {
         return false;
     }
     einsum->dims[einsum->loops] = dim;
@@ -236,7 +218,7 @@ static void advance(const Einsum *einsum, int32_t first, int32_t last, int64_t *
 
 typedef struct Job {
     const Einsum *einsum;
-    const float *operands[MAX_OPERANDS];
+    const float *operands[OCT_EINSUM_OPERANDS];
     float *output;
 } Job;
 
@@ -244,8 +226,8 @@ enum { OUTPUTS_PER_TASK = 256 };
 
 static float sum_products(const Job *job, const int64_t *start) {
     const Einsum *einsum = job->einsum;
-    int64_t index[MAX_LABELS] = {0};
-    int64_t offsets[MAX_OPERANDS];
+    int64_t index[OCT_EINSUM_LABELS] = {0};
+    int64_t offsets[OCT_EINSUM_OPERANDS];
     float total = 0;
     memcpy(offsets, start, sizeof offsets);
     for (int64_t i = 0; i < einsum->sums; i++) {
@@ -267,8 +249,8 @@ static void einsum_task(void *user, size_t task) {
     int64_t first = (int64_t)task * OUTPUTS_PER_TASK;
     int64_t last = first + OUTPUTS_PER_TASK;
     last = last < einsum->outputs ? last : einsum->outputs;
-    int64_t index[MAX_LABELS] = {0};
-    int64_t offsets[MAX_OPERANDS] = {0};
+    int64_t index[OCT_EINSUM_LABELS] = {0};
+    int64_t offsets[OCT_EINSUM_OPERANDS] = {0};
     int64_t rest = first;
     for (int32_t loop = einsum->output_loops - 1; loop >= 0; loop--) {
         index[loop] = rest % einsum->dims[loop];
@@ -284,7 +266,13 @@ static void einsum_task(void *user, size_t task) {
 }
 
 static OctetStatus run_einsum(void *state, const OctRun *run) {
-    Job job = {.einsum = state, .output = run->outputs[0].data};
+    const Einsum *einsum = state;
+    if (einsum->matmul.fits) {
+        oct_einsum_matmul_run(&einsum->matmul, run->inputs[0].data, run->inputs[1].data,
+                              run->outputs[0].data, run->workspace, run->pool);
+        return OCTET_OK;
+    }
+    Job job = {.einsum = einsum, .output = run->outputs[0].data};
     for (int32_t k = 0; k < run->input_count; k++) {
         job.operands[k] = run->inputs[k].data;
     }
@@ -295,7 +283,7 @@ static OctetStatus run_einsum(void *state, const OctRun *run) {
 
 static OctetStatus prepare_einsum(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
-    Equation equation;
+    OctEinsumEquation equation;
     int64_t dims[256];
     OCT_TRY(parse(node, &equation, prepare->diagnostic));
     OCT_TRY(spread_all(node, &equation, prepare->diagnostic));
@@ -328,6 +316,8 @@ static OctetStatus prepare_einsum(const OctPrepare *prepare, OctPreparedOp *prep
     prepared->run = run_einsum;
     prepared->kernel = "f32_einsum";
     prepared->macs = (double)einsum->outputs * (double)einsum->sums;
+    oct_einsum_matmul_plan(node, &equation, dims, prepare->cpu, &einsum->matmul);
+    prepared->workspace_bytes = einsum->matmul.fits ? einsum->matmul.workspace_bytes : 0;
     return ok ? OCTET_OK
               : oct_fail_op(prepare->diagnostic, OCTET_ERROR_LIMIT, node, "is too large");
 }

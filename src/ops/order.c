@@ -67,27 +67,105 @@ static OctetStatus infer_arg(OctGraph *graph, OctNode *node, OctetDiagnostic *di
     return OCTET_OK;
 }
 
-static OctetStatus run_arg(void *state, const OctRun *run) {
-    const OctNode *node = state;
-    bool maximum = strcmp(node->op_type, "ArgMax") == 0;
-    bool last = oct_node_int(node, "select_last_index", 0) != 0;
-    int64_t *to = run->outputs[0].data;
-    int32_t index;
+typedef struct Arg {
+    const OctView *input;
+    int64_t *output;
     Axis axis;
-    OCT_TRY(axis_of(node, &run->inputs[0].shape, 0, &index, &axis, run->diagnostic));
-    for (int64_t i = 0; i < axis.outer * axis.inner; i++) {
-        int64_t first = i / axis.inner * axis.dim * axis.inner + i % axis.inner;
-        int64_t best = key_of(&run->inputs[0], first);
-        to[i] = 0;
-        for (int64_t k = 1; k < axis.dim; k++) {
-            int64_t key = key_of(&run->inputs[0], first + k * axis.inner);
-            bool better = maximum ? key > best : key < best;
-            if (better || (last && key == best)) {
+    bool maximum, last;
+    int64_t parts; /* tasks that share one outer index */
+} Arg;
+
+enum { ARG_PLACES = 2048 }; /* of the inner axes, a task */
+
+/* Whether x takes the place of `best`; NaN is above everything. */
+static inline bool beats(const Arg *arg, float x, float best) {
+    bool above = arg->maximum ? x > best || (isnan(x) && !isnan(best))
+                              : x < best || (isnan(best) && !isnan(x));
+    return above || (arg->last && (x == best || (isnan(x) && isnan(best))));
+}
+
+/* One slice against the best so far; written for the compiler to use vectors. */
+static void arg_row(const Arg *arg, const float *row, int32_t k, int64_t count, float *best,
+                    int32_t *at) {
+    if (arg->last) {
+        for (int64_t i = 0; i < count; i++) {
+            bool better = beats(arg, row[i], best[i]);
+            best[i] = better ? row[i] : best[i];
+            at[i] = better ? k : at[i];
+        }
+    } else if (arg->maximum) {
+        for (int64_t i = 0; i < count; i++) {
+            float x = row[i];
+            bool better = (x > best[i]) | ((x != x) & (best[i] == best[i]));
+            best[i] = better ? x : best[i];
+            at[i] = better ? k : at[i];
+        }
+    } else {
+        for (int64_t i = 0; i < count; i++) {
+            float x = row[i];
+            bool better = (x < best[i]) | ((best[i] != best[i]) & (x == x));
+            best[i] = better ? x : best[i];
+            at[i] = better ? k : at[i];
+        }
+    }
+}
+
+static void arg_floats(const Arg *arg, int64_t outer, int64_t first, int64_t last) {
+    const Axis *axis = &arg->axis;
+    const float *data = (const float *)arg->input->data + outer * axis->dim * axis->inner + first;
+    int64_t *to = arg->output + outer * axis->inner + first;
+    int64_t count = last - first;
+    float best[ARG_PLACES];
+    int32_t at[ARG_PLACES] = {0};
+    memcpy(best, data, (size_t)count * sizeof *best);
+    for (int64_t k = 1; k < axis->dim; k++) {
+        arg_row(arg, data + k * axis->inner, (int32_t)k, count, best, at);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        to[i] = at[i];
+    }
+}
+
+static void arg_keys(const Arg *arg, int64_t outer, int64_t first, int64_t last) {
+    const Axis *axis = &arg->axis;
+    for (int64_t i = first; i < last; i++) {
+        int64_t start = outer * axis->dim * axis->inner + i;
+        int64_t best = key_of(arg->input, start);
+        int64_t *to = &arg->output[outer * axis->inner + i];
+        *to = 0;
+        for (int64_t k = 1; k < axis->dim; k++) {
+            int64_t key = key_of(arg->input, start + k * axis->inner);
+            bool better = arg->maximum ? key > best : key < best;
+            if (better || (arg->last && key == best)) {
                 best = key;
-                to[i] = k;
+                *to = k;
             }
         }
     }
+}
+
+static void arg_task(void *user, size_t task) {
+    const Arg *arg = user;
+    int64_t first = (int64_t)task % arg->parts * ARG_PLACES;
+    int64_t last = first + ARG_PLACES;
+    last = last < arg->axis.inner ? last : arg->axis.inner;
+    if (arg->input->dtype == OCTET_F32 && arg->axis.dim < INT32_MAX) {
+        arg_floats(arg, (int64_t)task / arg->parts, first, last);
+    } else {
+        arg_keys(arg, (int64_t)task / arg->parts, first, last);
+    }
+}
+
+static OctetStatus run_arg(void *state, const OctRun *run) {
+    const OctNode *node = state;
+    Arg arg = {.input = &run->inputs[0],
+               .output = run->outputs[0].data,
+               .maximum = strcmp(node->op_type, "ArgMax") == 0,
+               .last = oct_node_int(node, "select_last_index", 0) != 0};
+    int32_t index;
+    OCT_TRY(axis_of(node, &run->inputs[0].shape, 0, &index, &arg.axis, run->diagnostic));
+    arg.parts = (arg.axis.inner + ARG_PLACES - 1) / ARG_PLACES;
+    oct_parallel_for(run->pool, arg_task, &arg, (size_t)(arg.axis.outer * arg.parts));
     return OCTET_OK;
 }
 
