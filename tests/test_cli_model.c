@@ -213,6 +213,7 @@ static void test_compare(void **state) {
         double decibels = cli_number(layer, "sqnr_db");
         assert_true(decibels >= last);
         assert_true(decibels > 15);
+        assert_true(json_is_true(json_object_get(layer, "int8")));
         assert_true(cli_number(layer, "cosine") > 0.98);
         last = decibels;
     }

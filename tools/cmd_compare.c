@@ -68,6 +68,10 @@ static bool moves_data(const OctetNode *node) {
     return false;
 }
 
+static bool is_real(const OctetValue *value) {
+    return octet_value_qparams(value) || octet_value_dtype(value) == OCTET_F32;
+}
+
 static void find_layers(Job *job) {
     const OctetGraph *second = job->graphs[1];
     size_t nodes = octet_graph_node_count(second);
@@ -82,7 +86,9 @@ static void find_layers(Job *job) {
             const OctetValue *value = octet_node_output(node, k);
             const OctetValue *other =
                 value ? octet_graph_find_value(job->graphs[0], octet_value_name(value)) : NULL;
-            if (other && !octet_value_tensor(other)) {
+            /* shapes and indices are integers, and either right or wrong */
+            bool real = other && is_real(value) && is_real(other);
+            if (real && !octet_value_tensor(other)) {
                 job->layers[job->layer_count++] = (Layer){.value = octet_value_name(value),
                                                           .node = node,
                                                           .first = other,
@@ -219,6 +225,19 @@ static OctetStatus compare_all(Job *job, OctetDiagnostic *diagnostic) {
     return status;
 }
 
+/* Values that a run computes while it plans, such as constants, are never seen. */
+static void drop_unseen(Job *job) {
+    size_t kept = 0;
+    for (size_t i = 0; i < job->layer_count; i++) {
+        if (job->layers[i].similarity.count > 0) {
+            job->layers[kept++] = job->layers[i];
+        } else {
+            free(job->layers[i].kept);
+        }
+    }
+    job->layer_count = kept;
+}
+
 /* The lowest ratio first; not-a-number counts as worse than any. */
 static int worse_first(const void *left, const void *right) {
     double a = similarity_sqnr(&((const Layer *)left)->similarity);
@@ -238,7 +257,7 @@ static void print_json(const Job *job, size_t shown) {
         json_add(entry, "name", json_text(octet_node_name(layer->node)));
         json_add(entry, "op_type", json_text(octet_node_op_type(layer->node)));
         json_add(entry, "value", json_text(layer->value));
-        json_add(entry, "int8", json_boolean(octet_node_is_int8(layer->node)));
+        json_add(entry, "int8", json_boolean(node_in_int8(layer->node)));
         json_add(entry, "sqnr_db", json_number(similarity_sqnr(&layer->similarity)));
         json_add(entry, "cosine", json_number(similarity_cosine(&layer->similarity)));
         json_push(layers, entry);
@@ -260,7 +279,7 @@ static void print_text(const Job *job, size_t shown) {
     for (size_t i = 0; i < shown; i++) {
         const Layer *layer = &job->layers[i];
         printf("%-*s  %-18s  %-5s  %8s  %9.6f\n", width, octet_node_name(layer->node),
-               octet_node_op_type(layer->node), octet_node_is_int8(layer->node) ? "int8" : "float",
+               octet_node_op_type(layer->node), node_in_int8(layer->node) ? "int8" : "float",
                format_decibels(similarity_sqnr(&layer->similarity), decibels, sizeof decibels),
                similarity_cosine(&layer->similarity));
     }
@@ -283,6 +302,7 @@ static int run_compare(const void *given) {
     if (compare_all(&job, &diagnostic) != OCTET_OK) {
         code = report_failure(&diagnostic);
     } else {
+        drop_unseen(&job);
         size_t shown = job.layer_count;
         if (settings->worst > 0 && (size_t)settings->worst < shown) {
             shown = (size_t)settings->worst;

@@ -36,6 +36,7 @@ typedef struct Job {
     OctetLabels *labels;
     Similarity similarity;
     bool reference_is_against;
+    bool classifies; /* the first output holds scores of classes */
     int64_t n, top1, top5, agreeing, against_top1;
 } Job;
 
@@ -154,7 +155,11 @@ static OctetStatus compare_output(Job *job, const Batch *batch, size_t index, in
         } else if (other) {
             similarity_add(&job->similarity, values, other, each * batch->count);
         }
-        if (index == 0 && each > 0) {
+        job->classifies = index > 0 ? job->classifies : is_scores(&job->model.outputs[0]->shape);
+        if (index == 0 && job->labels && !job->classifies) {
+            status = fail(diagnostic, OCTET_ERROR_SHAPE, job->settings->operands.items[0],
+                          "the first output holds no scores of classes to compare with labels");
+        } else if (index == 0 && job->classifies) {
             status = count_classes(job, batch, values, other, each, diagnostic);
         }
     }
@@ -266,7 +271,8 @@ static void print_json(const Job *job) {
     json_add(object, "skipped", json_integer(samples_skipped(job->samples)));
     json_add(object, "top1", json_number(job->labels ? share(job->top1, job->n) : NAN));
     json_add(object, "top5", json_number(job->labels ? share(job->top5, job->n) : NAN));
-    json_add(object, "agreement", json_number(other ? share(job->agreeing, job->n) : NAN));
+    json_add(object, "agreement",
+             json_number(other && job->classifies ? share(job->agreeing, job->n) : NAN));
     json_add(object, "sqnr_db", json_number(other ? similarity_sqnr(&job->similarity) : NAN));
     json_add(object, "ms_per_sample", json_number(1e3 * job->model.seconds / (double)job->n));
     json_add(object, "against_top1",
@@ -291,8 +297,10 @@ static void print_text(const Job *job) {
         }
         printf("\ntop-5          %.4f\n", share(job->top5, job->n));
     }
-    if (job->against.session) {
+    if (job->against.session && job->classifies) {
         printf("agreement      %.4f\n", share(job->agreeing, job->n));
+    }
+    if (job->against.session) {
         printf("SQNR           %s dB\n",
                format_decibels(similarity_sqnr(&job->similarity), decibels, sizeof decibels));
     }

@@ -54,7 +54,7 @@ static Totals count_all(const OctetGraph *graph) {
     for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
         const OctetNode *node = octet_graph_node_at(graph, i);
         totals.macs += octet_node_macs(node);
-        totals.int8_nodes += octet_node_is_int8(node);
+        totals.int8_nodes += node_in_int8(node);
     }
     return totals;
 }
@@ -107,7 +107,7 @@ static json_t *json_node(const OctetGraph *graph, const OctetNode *node) {
     json_add(object, "op_type", json_text(octet_node_op_type(node)));
     json_add(object, "domain", json_text(octet_node_domain(node)));
     json_add(object, "activation", json_text(octet_node_activation(node)));
-    json_add(object, "int8", json_boolean(octet_node_is_int8(node)));
+    json_add(object, "int8", json_boolean(node_in_int8(node)));
     json_add(object, "float_reason", json_text(octet_node_float_reason(node)));
     json_add(object, "macs", json_number(octet_node_macs(node)));
     json_add(object, "inputs", inputs);
@@ -209,7 +209,7 @@ static void print_node(const OctetGraph *graph, const OctetNode *node, int width
         }
     }
     const char *reason = octet_node_float_reason(node);
-    if (reason && !octet_node_is_int8(node)) {
+    if (reason && !node_in_int8(node)) {
         printf("  float: %s", reason);
     }
     putchar('\n');
@@ -252,7 +252,8 @@ static int run_inspect(const void *given) {
     report_set_quiet(settings->general.quiet);
     OctetLoadOptions options = {.lenient = true};
     OctetStatus status = octet_model_load(path, &options, &graph, &diagnostic);
-    if (status == OCTET_OK && settings->fused) {
+    /* in a quantized file a layer and its activation are one step between two grids */
+    if (status == OCTET_OK && (settings->fused || octet_graph_is_quantized(graph))) {
         status = octet_fuse(graph, &diagnostic);
     }
     int code = 0;
@@ -269,8 +270,8 @@ static int run_inspect(const void *given) {
 
 static const Option options[] = {
     {"fused", OPTION_FLAG, offsetof(Settings, fused), NULL,
-     "Show the graph after constants and batch norms are folded and activations fused, as it is "
-     "quantized and run.",
+     "Show a float graph after constants and batch norms are folded and activations fused, as it "
+     "is quantized and run. Quantized ones are always shown so.",
      NULL},
     {0},
 };

@@ -162,6 +162,19 @@ OctetStatus model_load(const char *path, OctetGraph **graph, OctetDiagnostic *di
     return status;
 }
 
+bool node_in_int8(const OctetNode *node) {
+    if (octet_node_is_int8(node)) {
+        return true;
+    }
+    if (octet_node_input_count(node) < 2) {
+        return false;
+    }
+    const OctetValue *input = octet_node_input(node, 0);
+    const OctetValue *weight = octet_node_input(node, 1);
+    return input && weight && octet_value_tensor(weight) && octet_value_qparams(input) &&
+           octet_value_qparams(weight);
+}
+
 static bool is_float(OctetDType dtype) {
     return dtype == OCTET_F32 || dtype == OCTET_F64 || dtype == OCTET_F16 || dtype == OCTET_BF16;
 }

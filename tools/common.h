@@ -47,6 +47,9 @@ OctetStatus preprocess_resolve(const PreprocessOptions *options, const char *sto
 
 /* Loads a model and folds and fuses what can be, ready to run. */
 OctetStatus model_load(const char *path, OctetGraph **graph, OctetDiagnostic *diagnostic);
+/* True for nodes that compute in int8, those included whose sums leave as floats: the last layer
+ * before a float one needs no grid for its output. */
+bool node_in_int8(const OctetNode *node);
 /* What samples are read for; the names belong to the graph. Free with free(). */
 OctetDataInput *model_inputs(const OctetGraph *graph, int32_t *count);
 OctetStatus pool_create(const RunOptions *options, OctetThreadPool **pool,

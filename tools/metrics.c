@@ -52,3 +52,11 @@ OctetStatus tensor_floats(const OctetTensor *tensor, const float **values, int64
     }
     return status;
 }
+
+bool is_scores(const OctetShape *shape) {
+    int wide = 0;
+    for (int32_t d = shape->rank > 1 ? 1 : 0; d < shape->rank; d++) {
+        wide += shape->dims[d] != 1;
+    }
+    return wide == 1;
+}

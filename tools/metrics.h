@@ -25,4 +25,8 @@ double similarity_cosine(const Similarity *similarity);
 OctetStatus tensor_floats(const OctetTensor *tensor, const float **values, int64_t *count,
                           OctetTensor **made, OctetDiagnostic *diagnostic);
 
+/* True for scores of classes: one row a sample and nothing but 1s beside the classes, of which
+ * there are at least two. */
+bool is_scores(const OctetShape *shape);
+
 #endif

@@ -1,5 +1,6 @@
 #include "quantize_report.h"
 
+#include "common.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@ static void each_float_node(const OctetGraph *graph,
     for (size_t i = 0; graph && i < octet_graph_node_count(graph); i++) {
         const OctetNode *node = octet_graph_node_at(graph, i);
         const char *reason = octet_node_float_reason(node);
-        if (!octet_node_is_int8(node) && reason) {
+        if (!node_in_int8(node) && reason) {
             visit(node, reason, user);
         }
     }

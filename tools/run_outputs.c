@@ -40,18 +40,13 @@ void class_names_release(ClassNames *names) {
     *names = (ClassNames){0};
 }
 
-/* Scores of classes: one row a sample, nothing but 1s behind the classes. 0 for other outputs. */
+/* How many classes an output scores for each sample; 0 for other outputs. */
 static int64_t classes_of(const OctetTensor *tensor) {
-    const OctetShape *shape = &tensor->shape;
-    if (shape->rank < 2 || shape->dims[0] < 1 || shape->dims[1] < 2) {
+    int64_t count;
+    if (!is_scores(&tensor->shape) || !octet_shape_count(&tensor->shape, &count) || count == 0) {
         return 0;
     }
-    for (int32_t d = 2; d < shape->rank; d++) {
-        if (shape->dims[d] != 1) {
-            return 0;
-        }
-    }
-    return shape->dims[1];
+    return tensor->shape.rank > 1 ? count / tensor->shape.dims[0] : count;
 }
 
 static const char *class_name(const ClassNames *names, int64_t index) {
