@@ -212,11 +212,53 @@ static OctValue *transpose(const Rewrite *rewrite, OctValue *value, int32_t rank
     return node && oct_node_set_ints(rewrite->graph, node, "perm", perm, rank) ? moved : NULL;
 }
 
+/* The rank of a value before any inference: its own, or that of what it comes from through
+ * operators that keep the rank. Unknown: -1. */
+static int32_t trace_rank(const OctValue *value) {
+    static const struct {
+        const char *op_type;
+        int32_t input; /* that has the rank of the output */
+    } keepers[] = {
+        {"QuantizeLinear", 0},
+        {"DequantizeLinear", 0},
+        {"QLinearAdd", 0},
+        {"QLinearMul", 0},
+        {"QLinearLeakyRelu", 0},
+        {"QLinearSigmoid", 0},
+        {"Transpose", 0},
+        {"MaxPool", 0},
+        {"QLinearAveragePool", 0},
+        {"QLinearConcat", 2},
+        {"QLinearConv", 3},
+        {"Conv", 1},
+        {"Relu", 0},
+        {"Clip", 0},
+        {"Add", 0},
+        {"AveragePool", 0},
+        {"Concat", 0},
+        {"LeakyRelu", 0},
+        {"Mul", 0},
+        {"Sigmoid", 0},
+        {"Identity", 0},
+    };
+    enum { FARTHEST = 1000 };
+    for (int32_t step = 0; value && value->shape.rank < 0 && step < FARTHEST; step++) {
+        const OctNode *producer = value->producer;
+        value = NULL;
+        for (size_t i = 0; producer && i < sizeof keepers / sizeof keepers[0]; i++) {
+            if (strcmp(producer->op_type, keepers[i].op_type) == 0) {
+                value = oct_node_input(producer, keepers[i].input);
+            }
+        }
+    }
+    return value ? value->shape.rank : -1;
+}
+
 /* The rank of a channels-last pooling: what its attributes or its input tell; 0 if nothing does. */
 static int32_t pooled_rank(const OctNode *node) {
     const int64_t *kernel;
     int32_t spatial = oct_node_ints(node, "kernel_shape", &kernel);
-    int32_t rank = spatial > 0 ? spatial + 2 : node->inputs[0]->shape.rank;
+    int32_t rank = spatial > 0 ? spatial + 2 : trace_rank(node->inputs[0]);
     return rank >= 3 && rank <= OCTET_MAX_RANK ? rank : 0;
 }
 
