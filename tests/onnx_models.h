@@ -276,4 +276,45 @@ static inline void expect_failure(const Onnx__ModelProto *model, OctetStatus exp
     assert_null(graph);
 }
 
+/* A model with something of everything that import and export do. */
+static inline Onnx__ModelProto *rich_model(void) {
+    Onnx__ModelProto *model = new_model(11);
+    Onnx__GraphProto *g = model->graph;
+    add_input(g, "x", OCTET_F32, "N,2,4,4");
+    add_scalar_f32(g, "s", 0.5f);
+    add_tensor(g, "z", OCTET_U8, "", (uint8_t[]){3}, 1);
+    add_tensor(g, "w", OCTET_S8, "2,2,1,1", (int8_t[]){1, 2, 3, 4}, 4);
+    add_tensor(g, "ws", OCTET_F32, "2", (float[]){0.5f, 0.25f}, 8);
+    add_node(g, "QuantizeLinear", "x s z", "q");
+    add_node(g, "DequantizeLinear", "q s z", "d");
+    add_int(add_node(g, "DequantizeLinear", "w ws", "wf"), "axis", 0);
+    add_node(g, "Conv", "d wf", "c");
+    add_node(g, "Relu", "c", "r");
+    add_node(g, "QuantizeLinear", "r s z", "rq");
+    add_node(g, "Transpose", "rq", "t");
+    add_node(g, "DequantizeLinear", "t s z", "rd");
+    add_int(add_node(g, "Softmax", "rd", "soft"), "axis", 1);
+    add_node(g, "Dropout", "soft", "y");
+    add_output(g, "y", OCTET_F32, NULL);
+    Onnx__FunctionProto *function = new_function_proto();
+    function->name = (char *)"f";
+    function->domain = (char *)"local";
+    add_names(&function->n_input, &function->input, "a");
+    add_names(&function->n_output, &function->output, "b");
+    Onnx__NodeProto *body = new_node("Neg", "a", "b");
+    APPEND(function->n_node, function->node, body);
+    APPEND(model->n_functions, model->functions, function);
+    add_node(g, "f", "x", "fx")->domain = (char *)"local";
+    add_output(g, "fx", OCTET_F32, NULL);
+    add_input(g, "choose", OCTET_BOOL, "");
+    Onnx__GraphProto *branch = new_graph_proto();
+    add_node(branch, "Neg", "fx", "o");
+    add_output(branch, "o", OCTET_F32, NULL);
+    Onnx__NodeProto *node = add_node(g, "If", "choose", "i");
+    add_graph(node, "then_branch", branch);
+    add_graph(node, "else_branch", branch);
+    add_output(g, "i", OCTET_F32, NULL);
+    return model;
+}
+
 #endif

@@ -62,13 +62,24 @@ static void append(ProtobufCBuffer *buffer, size_t size, const uint8_t *data) {
     }
 }
 
-static OctetStatus write_message(const ProtobufCMessage *message, const char *path,
+static OctetStatus write_message(const ProtobufCMessage *message, OctFileWriter *writer,
                                  OctetDiagnostic *diagnostic) {
-    OctFileWriter *writer;
-    OCT_TRY(oct_file_writer_open(path, &writer, diagnostic));
     Sink sink = {.base = {append}, .writer = writer, .diagnostic = diagnostic};
     protobuf_c_message_pack_to_buffer(message, &sink.base);
-    OctetStatus status = sink.status;
+    return sink.status;
+}
+
+static OctetStatus write_inside(OctGraph *graph, const char *path, bool *too_large,
+                                OctetDiagnostic *diagnostic) {
+    Onnx__ModelProto *model;
+    OctFileWriter *writer;
+    OCT_TRY(oct_export_model(graph, &(OctExternalWriter){0}, &model, diagnostic));
+    *too_large = protobuf_c_message_get_packed_size(&model->base) > LARGEST_MESSAGE;
+    if (*too_large) {
+        return OCTET_OK;
+    }
+    OCT_TRY(oct_file_writer_open(path, &writer, diagnostic));
+    OctetStatus status = write_message(&model->base, writer, diagnostic);
     if (status == OCTET_OK) {
         status = oct_file_writer_commit(writer, diagnostic);
     }
@@ -76,37 +87,44 @@ static OctetStatus write_message(const ProtobufCMessage *message, const char *pa
     return status;
 }
 
-static OctetStatus write_inside(OctGraph *graph, const char *path, bool *too_large,
-                                OctetDiagnostic *diagnostic) {
+/* Both files are whole before either takes its place, the tensors first: a model that is there has
+ * its data. */
+static OctetStatus write_pair(OctGraph *graph, const char *data_path, OctFileWriter *writer,
+                              OctFileWriter *data_writer, OctetDiagnostic *diagnostic) {
+    const char *slash = strrchr(data_path, '/');
+    OctExternalWriter external = {slash ? slash + 1 : data_path, data_writer};
     Onnx__ModelProto *model;
-    OCT_TRY(oct_export_model(graph, &(OctExternalWriter){0}, &model, diagnostic));
-    *too_large = protobuf_c_message_get_packed_size(&model->base) > LARGEST_MESSAGE;
-    return *too_large ? OCTET_OK : write_message(&model->base, path, diagnostic);
+    OCT_TRY(oct_export_model(graph, &external, &model, diagnostic));
+    OCT_TRY(write_message(&model->base, writer, diagnostic));
+    OCT_TRY(oct_file_writer_commit(data_writer, diagnostic));
+    return oct_file_writer_commit(writer, diagnostic);
 }
 
-/* The tensors first: a model that is there has its data. */
 static OctetStatus write_outside(OctGraph *graph, const char *path, OctetDiagnostic *diagnostic) {
+    static const char suffix[] = ".data";
+    size_t length = strlen(path);
     size_t size;
     OctFileWriter *writer = NULL;
-    Onnx__ModelProto *model;
-    if (!oct_add_size(strlen(path), sizeof ".data", &size)) {
+    OctFileWriter *data_writer = NULL;
+    if (!oct_add_size(length, sizeof suffix, &size)) {
         return oct_fail_memory(diagnostic);
     }
     char *data_path = oct_arena_alloc(graph->arena, size);
     if (!data_path) {
         return oct_fail_memory(diagnostic);
     }
-    strcpy(data_path, path);
-    strcat(data_path, ".data");
-    const char *slash = strrchr(data_path, '/');
-    OCT_TRY(oct_file_writer_open(data_path, &writer, diagnostic));
-    OctExternalWriter external = {slash ? slash + 1 : data_path, writer};
-    OctetStatus status = oct_export_model(graph, &external, &model, diagnostic);
+    memcpy(data_path, path, length);
+    memcpy(data_path + length, suffix, sizeof suffix);
+    OctetStatus status = oct_file_writer_open(path, &writer, diagnostic);
     if (status == OCTET_OK) {
-        status = oct_file_writer_commit(writer, diagnostic);
+        status = oct_file_writer_open(data_path, &data_writer, diagnostic);
     }
+    if (status == OCTET_OK) {
+        status = write_pair(graph, data_path, writer, data_writer, diagnostic);
+    }
+    oct_file_writer_free(data_writer);
     oct_file_writer_free(writer);
-    return status == OCTET_OK ? write_message(&model->base, path, diagnostic) : status;
+    return status;
 }
 
 OctetStatus octet_model_save(const OctetGraph *graph, const char *path,

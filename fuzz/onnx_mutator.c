@@ -1,0 +1,171 @@
+/* A mutator that knows protobuf: it changes one field somewhere in the tree of messages and writes
+ * the lengths around it anew, so that nearly every input is a well-formed model. */
+#include "onnx/proto.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t room);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned int seed);
+
+enum { MAX_FIELDS = 4096, MAX_LEVELS = 40 };
+
+typedef struct Out {
+    uint8_t *data;
+    size_t size, room;
+    bool full;
+} Out;
+
+static void put(Out *out, const void *data, size_t size) {
+    if (size > out->room - out->size) {
+        out->full = true;
+        return;
+    }
+    if (size > 0) {
+        memmove(out->data + out->size, data, size);
+    }
+    out->size += size;
+}
+
+static void put_varint(Out *out, uint64_t value) {
+    uint8_t bytes[10];
+    size_t count = 0;
+    do {
+        bytes[count++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
+        value >>= 7;
+    } while (value);
+    put(out, bytes, count);
+}
+
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static uint64_t interesting(uint64_t *random) {
+    static const uint64_t numbers[] = {
+        0,          1,
+        2,          3,
+        7,          8,
+        13,         16,
+        21,         22,
+        127,        255,
+        256,        4096,
+        1u << 20,   INT32_MAX,
+        UINT32_MAX, INT64_MAX,
+        UINT64_MAX, 0x8000000000000000u,
+        1ull << 32, UINT64_MAX - 1,
+    };
+    return numbers[next_random(random) % (sizeof numbers / sizeof numbers[0])];
+}
+
+static void mutate_message(const ProtobufCMessageDescriptor *type, OctSpan message, Out *out,
+                           uint64_t *random, int level);
+
+static void put_nested(const OctField *field, const ProtobufCMessageDescriptor *type, Out *out,
+                       uint64_t *random, int level) {
+    size_t room = field->payload.size + 4096;
+    uint8_t *buffer = malloc(room);
+    Out inner = {.data = buffer, .room = room};
+    if (!buffer) {
+        abort();
+    }
+    mutate_message(type, field->payload, &inner, random, level + 1);
+    put_varint(out, (uint64_t)field->number << 3 | 2);
+    put_varint(out, inner.size);
+    put(out, inner.data, inner.size);
+    free(buffer);
+}
+
+static void put_bytes(const OctField *field, Out *out) {
+    size_t room = field->payload.size + 64;
+    uint8_t *buffer = malloc(room);
+    if (!buffer) {
+        abort();
+    }
+    if (field->payload.size > 0) {
+        memcpy(buffer, field->payload.data, field->payload.size);
+    }
+    size_t size = LLVMFuzzerMutate(buffer, field->payload.size, room);
+    put_varint(out, (uint64_t)field->number << 3 | 2);
+    put_varint(out, size);
+    put(out, buffer, size);
+    free(buffer);
+}
+
+/* The field, changed in one of the ways that fit it. */
+static void put_changed(const ProtobufCMessageDescriptor *type, const OctField *field,
+                        const OctField *other, Out *out, uint64_t *random, int level) {
+    const ProtobufCFieldDescriptor *known =
+        protobuf_c_message_descriptor_get_field(type, field->number);
+    bool nested = known && known->type == PROTOBUF_C_TYPE_MESSAGE && field->wire_type == 2;
+    uint64_t choice = next_random(random) % 16;
+    if (nested && choice < 11 && level < MAX_LEVELS) {
+        put_nested(field, known->descriptor, out, random, level);
+    } else if (choice == 12) { /* gone */
+    } else if (choice == 13) { /* twice */
+        put(out, field->whole.data, field->whole.size);
+        put(out, field->whole.data, field->whole.size);
+    } else if (choice == 14) { /* another field of the message in its place */
+        put(out, other->whole.data, other->whole.size);
+    } else if (field->wire_type == 0) {
+        put_varint(out, (uint64_t)field->number << 3);
+        put_varint(out, interesting(random));
+    } else if (field->wire_type == 2 && other->wire_type == 2 && choice == 15) {
+        put_varint(out, (uint64_t)field->number << 3 | 2); /* another's content */
+        put_varint(out, other->payload.size);
+        put(out, other->payload.data, other->payload.size);
+    } else if (field->wire_type == 2) {
+        put_bytes(field, out);
+    } else {
+        uint8_t bytes[16];
+        size_t size = field->whole.size < sizeof bytes ? field->whole.size : sizeof bytes;
+        memcpy(bytes, field->whole.data, size);
+        bytes[size - 1 - next_random(random) % 4] ^= (uint8_t)next_random(random);
+        put(out, bytes, size);
+    }
+}
+
+static void mutate_message(const ProtobufCMessageDescriptor *type, OctSpan message, Out *out,
+                           uint64_t *random, int level) {
+    OctField *fields = malloc(MAX_FIELDS * sizeof *fields);
+    size_t count = 0;
+    bool malformed = false;
+    if (!fields) {
+        abort();
+    }
+    while (count < MAX_FIELDS && oct_wire_next(&message, &fields[count], &malformed)) {
+        count++;
+    }
+    size_t chosen = count ? (size_t)(next_random(random) % count) : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i == chosen) {
+            size_t other = (size_t)(next_random(random) % count);
+            put_changed(type, &fields[i], &fields[other], out, random, level);
+        } else {
+            put(out, fields[i].whole.data, fields[i].whole.size);
+        }
+    }
+    free(fields);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned int seed) {
+    uint64_t random = ((uint64_t)seed + 1) * 0x9e3779b97f4a7c15u;
+    if (next_random(&random) % 16 == 0) {
+        return LLVMFuzzerMutate(data, size, room); /* now and then at random after all */
+    }
+    uint8_t *buffer = malloc(room);
+    Out out = {.data = buffer, .room = room};
+    if (!buffer) {
+        abort();
+    }
+    mutate_message(&onnx__model_proto__descriptor, (OctSpan){data, size}, &out, &random, 0);
+    bool usable = out.size > 0 && !out.full;
+    if (usable) {
+        memcpy(data, out.data, out.size);
+    }
+    free(buffer);
+    return usable ? out.size : LLVMFuzzerMutate(data, size, room);
+}

@@ -1,0 +1,97 @@
+/* Writes the first inputs of the fuzzers to a folder: small models of each kind. */
+#include "../tests/onnx_models.h"
+
+static void write_seed(const char *folder, const char *name, const Onnx__ModelProto *model) {
+    char path[1024];
+    size_t size;
+    uint8_t *bytes = pack_model(model, &size);
+    snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static Onnx__ModelProto *pool_model(void) {
+    Onnx__ModelProto *model = new_model(13);
+    Onnx__GraphProto *g = model->graph;
+    add_input(g, "x", OCTET_F32, "N,2,8,8");
+    add_tensor(g, "w", OCTET_F32, "3,2,3,3", (float[54]){1, -1, 0.5f}, 216);
+    add_tensor(g, "b", OCTET_F32, "3", (float[]){1, 2, 3}, 12);
+    Onnx__NodeProto *node = add_node(g, "Conv", "x w b", "c");
+    add_ints(node, "pads", (int64_t[]){1, 1, 1, 1}, 4);
+    add_ints(node, "strides", (int64_t[]){2, 2}, 2);
+    add_node(g, "Relu", "c", "r");
+    node = add_node(g, "MaxPool", "r", "m");
+    add_ints(node, "kernel_shape", (int64_t[]){2, 2}, 2);
+    add_node(g, "GlobalAveragePool", "m", "p");
+    add_int(add_node(g, "Flatten", "p", "f"), "axis", 1);
+    add_tensor(g, "fw", OCTET_F32, "3,4", (float[12]){1, 2, 3}, 48);
+    add_node(g, "MatMul", "f fw", "mm");
+    add_int(add_node(g, "Softmax", "mm", "y"), "axis", -1);
+    add_output(g, "y", OCTET_F32, "N,4");
+    return model;
+}
+
+static Onnx__ModelProto *shape_model(void) {
+    Onnx__ModelProto *model = new_model(17);
+    Onnx__GraphProto *g = model->graph;
+    add_input(g, "x", OCTET_F32, "N,3,4");
+    add_node(g, "Shape", "x", "s");
+    add_tensor(g, "i", OCTET_S64, "", (int64_t[]){0}, 8);
+    add_node(g, "Gather", "s i", "n");
+    add_tensor(g, "ax", OCTET_S64, "1", (int64_t[]){0}, 8);
+    add_node(g, "Unsqueeze", "n ax", "n1");
+    add_tensor(g, "rest", OCTET_S64, "1", (int64_t[]){-1}, 8);
+    add_int(add_node(g, "Concat", "n1 rest", "shape"), "axis", 0);
+    add_node(g, "Reshape", "x shape", "r");
+    add_tensor(g, "starts", OCTET_S64, "1", (int64_t[]){1}, 8);
+    add_tensor(g, "ends", OCTET_S64, "1", (int64_t[]){9}, 8);
+    add_tensor(g, "axes", OCTET_S64, "1", (int64_t[]){1}, 8);
+    add_node(g, "Slice", "r starts ends axes", "sl");
+    add_tensor(g, "perm", OCTET_S64, "2", (int64_t[]){2, 1}, 16);
+    add_node(g, "Tile", "sl perm", "t");
+    add_ints(add_node(g, "Transpose", "t", "tt"), "perm", (int64_t[]){1, 0}, 2);
+    add_node(g, "ReduceSum", "tt axes", "y");
+    add_output(g, "y", OCTET_F32, NULL);
+    return model;
+}
+
+static Onnx__ModelProto *integer_model(void) {
+    Onnx__ModelProto *model = new_model(21);
+    Onnx__GraphProto *g = model->graph;
+    add_opset(model, "com.microsoft", 1);
+    add_input(g, "x", OCTET_U8, "1,2,4,4");
+    add_scalar_f32(g, "s", 0.5f);
+    add_tensor(g, "z", OCTET_U8, "", (uint8_t[]){3}, 1);
+    add_tensor(g, "w", OCTET_S8, "2,2,1,1", (int8_t[]){1, 2, 3, 4}, 4);
+    add_tensor(g, "ws", OCTET_F32, "2", (float[]){0.5f, 0.25f}, 8);
+    add_tensor(g, "wz", OCTET_S8, "2", (int8_t[]){0, 0}, 2);
+    add_tensor(g, "b", OCTET_S32, "2", (int32_t[]){5, 6}, 8);
+    add_node(g, "QLinearConv", "x s z w ws wz s z b", "c");
+    add_node(g, "QLinearAdd", "c s z c s z s z", "a")->domain = (char *)"com.microsoft";
+    add_node(g, "DequantizeLinear", "a s z", "y");
+    add_output(g, "y", OCTET_F32, NULL);
+    add_tensor(g, "w4", OCTET_S4, "4,1", (uint8_t[]){0x21, 0x43}, 2);
+    add_tensor(g, "w4s", OCTET_F32, "2,1", (float[]){1, 2}, 8);
+    Onnx__NodeProto *node = add_node(g, "DequantizeLinear", "w4 w4s", "w4f");
+    add_int(node, "axis", 0);
+    add_int(node, "block_size", 2);
+    add_node(g, "MatMul", "y w4f", "m");
+    add_output(g, "m", OCTET_F32, NULL);
+    return model;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+        return 2;
+    }
+    write_seed(argv[1], "rich", rich_model());
+    write_seed(argv[1], "pool", pool_model());
+    write_seed(argv[1], "shape", shape_model());
+    write_seed(argv[1], "integer", integer_model());
+    empty_pool();
+    return 0;
+}
