@@ -61,9 +61,15 @@ static OctetStatus raise_batch_norm(const Raise *raise) {
         }
         oct_node_remove_attribute(raise->node, "spatial");
     }
-    /* the others are of training */
-    raise->node->output_count = raise->node->output_count > 0 ? 1 : 0;
+    if (crosses(raise, 14) && raise->node->output_count > 1) {
+        raise->node->output_count = 1; /* the others were of training, and are different ones now */
+    }
     return OCTET_OK;
+}
+
+static OctetStatus raise_scan(const Raise *raise) {
+    return crosses(raise, 9) ? fail_raise(raise, "it scans batches, which newer ones don't")
+                             : OCTET_OK;
 }
 
 static OctetStatus raise_clip(const Raise *raise) {
@@ -299,6 +305,7 @@ static OctetStatus raise_node(const Raise *raise) {
         {"RoiAlign", raise_roi_align},
         {"GridSample", raise_grid_sample},
         {"DFT", raise_dft},
+        {"Scan", raise_scan},
         {"GroupNormalization", raise_group_norm},
         {"Add", raise_old_broadcast},
         {"Sub", raise_old_broadcast},

@@ -340,6 +340,11 @@ static OctetStatus make_values(Builder *builder, const OctGraph *graph, Onnx__Gr
         }
     }
     for (int32_t i = 0; i < graph->input_count; i++) {
+        if (!graph->parent && graph->inputs[i]->dtype == OCTET_DTYPE_NONE) {
+            return oct_fail(builder->diagnostic, OCTET_ERROR_UNSUPPORTED,
+                            "the input '%s' is no tensor of a type that can be written",
+                            graph->inputs[i]->name);
+        }
         OCT_TRY(make_info(builder, graph->inputs[i], &proto->input[proto->n_input++]));
     }
     for (int32_t i = 0; i < graph->output_count; i++) {
