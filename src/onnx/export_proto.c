@@ -101,7 +101,7 @@ static OctetStatus make_tensor(Builder *builder, const OctetTensor *tensor, cons
     *made = proto;
     proto->name = (char *)name;
     proto->has_data_type = 1;
-    proto->data_type = tensor->dtype;
+    proto->data_type = (int32_t)tensor->dtype;
     proto->n_dims = (size_t)tensor->shape.rank;
     proto->dims = oct_arena_memdup(builder->root->arena, tensor->shape.dims,
                                    proto->n_dims * sizeof *proto->dims);
