@@ -280,6 +280,8 @@ static OctetStatus prepare_batch_norm(const OctPrepare *prepare, OctPreparedOp *
     const OctNode *node = prepare->node;
     Parts parts = parts_of(node);
     bool constant = true;
+    size_t bytes;
+    OCT_TRY(oct_tensor_bytes(OCTET_F32, &node->inputs[0]->shape, &bytes, prepare->diagnostic));
     for (int32_t k = 1; k < 5; k++) {
         const OctValue *value = node->inputs[k];
         if (value->shape.rank != 1 || (size_t)value->shape.dims[0] != parts.channels) {

@@ -183,9 +183,11 @@ static OctetStatus prepare_mean_variance(const OctPrepare *prepare, OctPreparedO
             }
         }
     }
+    size_t bytes;
+    OCT_TRY(oct_tensor_bytes(OCTET_F32, shape, &bytes, prepare->diagnostic));
     norm->kernels = oct_f32_rows_select(prepare->cpu);
-    return oct_workspace_add(&prepared->workspace_bytes, norm->rows * norm->count * sizeof(float),
-                             &norm->copy_offset, prepare->diagnostic);
+    return oct_workspace_add(&prepared->workspace_bytes, bytes, &norm->copy_offset,
+                             prepare->diagnostic);
 }
 
 const OctOp oct_ops_channel_norm[] = {

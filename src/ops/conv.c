@@ -71,6 +71,11 @@ OctetStatus oct_conv_shape(const OctNode *node, bool transposed, const OctetShap
     }
     *y = oct_image_shape_join(&out, channels_last);
     *complete = kernel_known && oct_shape_is_static(x) && oct_shape_is_static(y);
+    int64_t counts[3];
+    if (*complete && (!octet_shape_count(x, &counts[0]) || !octet_shape_count(w, &counts[1]) ||
+                      !octet_shape_count(y, &counts[2]))) {
+        return oct_fail_op(diagnostic, OCTET_ERROR_SHAPE, node, "its tensors are too large");
+    }
     if (*complete && geometry) {
         *geometry = (OctConvGeometry){.window = window,
                                       .input = in,

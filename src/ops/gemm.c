@@ -88,6 +88,11 @@ OctetStatus oct_product_shape(const OctNode *node, const OctetShape *a, const Oc
     if (b->rank > 1) {
         shape.dims[shape.rank++] = own.n;
     }
+    int64_t counts[3];
+    if (known && (!octet_shape_count(a, &counts[0]) || !octet_shape_count(b, &counts[1]) ||
+                  !octet_shape_count(&shape, &counts[2]))) {
+        return mismatch(node, a, b, diagnostic);
+    }
     *y = shape;
     *complete = known;
     if (product) {

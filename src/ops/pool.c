@@ -44,6 +44,11 @@ OctetStatus oct_pool_of(const OctNode *node, OctPool *pool, OctetDiagnostic *dia
             return oct_fail_op(diagnostic, OCTET_ERROR_SHAPE, node, "its input is empty");
         }
     }
+    OctetShape y = oct_image_shape_join(&pool->output, pool->channels_last);
+    int64_t count;
+    if (!octet_shape_count(&node->inputs[0]->shape, &count) || !octet_shape_count(&y, &count)) {
+        return oct_fail_op(diagnostic, OCTET_ERROR_SHAPE, node, "its tensors are too large");
+    }
     return OCTET_OK;
 }
 

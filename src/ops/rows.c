@@ -17,7 +17,9 @@ void oct_rows_around(const OctetShape *shape, int32_t axis, OctRows *rows) {
 
 OctetStatus oct_rows_prepare(OctRows *rows, const OctPrepare *prepare, OctPreparedOp *prepared) {
     OctetDiagnostic *diagnostic = prepare->diagnostic;
-    size_t *workspace = &prepared->workspace_bytes;
+    size_t *workspace = &prepared->workspace_bytes, bytes;
+    /* nothing has held the tensor yet: its sizes may be anything */
+    OCT_TRY(oct_tensor_bytes(OCTET_F32, &prepare->node->inputs[0]->shape, &bytes, diagnostic));
     OCT_TRY(oct_element_of(prepare, prepare->node->inputs[0], &rows->x));
     OCT_TRY(oct_element_of(prepare, prepare->node->outputs[0], &rows->y));
     rows->cpu = prepare->cpu;
@@ -29,7 +31,6 @@ OctetStatus oct_rows_prepare(OctRows *rows, const OctPrepare *prepare, OctPrepar
     }
     if (rows->x.quantized || rows->y.quantized) {
         rows->buffer_bytes = (rows->count * sizeof(float) + 63) / 64 * 64;
-        size_t bytes;
         if (!oct_mul_size(rows->buffer_bytes, rows->slots, &bytes)) {
             return oct_fail_op(diagnostic, OCTET_ERROR_LIMIT, prepare->node, "is too large");
         }
