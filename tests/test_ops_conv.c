@@ -233,6 +233,46 @@ static void test_fused_conv(void **state) {
     op_end(&h);
 }
 
+/* DeformConv by hand: with a mask and bias, and with two offset groups. */
+static void test_deform_conv(void **state) {
+    float x[9], w[4] = {1, 1, 1, 1}, offset[32] = {0}, mask[16], bias = 1;
+    for (int i = 0; i < 9; i++) {
+        x[i] = (float)i;
+    }
+    for (int i = 0; i < 16; i++) {
+        mask[i] = 1;
+    }
+    offset[0 * 4 + 0] = 0.5f;  /* tap 0 moves half a row down at output 0 */
+    offset[5 * 4 + 1] = -0.1f; /* tap 2 moves left at output 1 */
+    mask[2 * 4 + 3] = 0.2f;    /* tap 2 counts less at output 3 */
+    OpHarness h;
+    op_begin(&h, "", "DeformConv", 19, 1);
+    h.pool = *state;
+    op_input(&h, OCTET_F32, SHAPE(1, 1, 3, 3), x);
+    op_constant(&h, OCTET_F32, SHAPE(1, 1, 2, 2), w);
+    op_input(&h, OCTET_F32, SHAPE(1, 8, 2, 2), offset);
+    op_constant(&h, OCTET_F32, SHAPE(1), &bias);
+    op_input(&h, OCTET_F32, SHAPE(1, 4, 2, 2), mask);
+    op_run_ok(&h);
+    op_expect_f32(&h, 0, SHAPE(1, 1, 2, 2),
+                  (float[]){8 + 1.5f + 1, 12 - 0.1f + 1, 20 + 1, 24 - 0.8f * 7 + 1}, 1e-6f);
+    op_end(&h);
+    float two[18], zero[64] = {0}, weights[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    for (int i = 0; i < 18; i++) {
+        two[i] = (float)(i % 9);
+    }
+    zero[0 * 4 + 0] = 0.5f;
+    zero[13 * 4 + 1] = -0.1f; /* the second group's tap 2 */
+    op_begin(&h, "", "DeformConv", 19, 1);
+    assert_true(oct_node_set_int(h.graph, h.node, "offset_group", 2));
+    op_input(&h, OCTET_F32, SHAPE(1, 2, 3, 3), two);
+    op_constant(&h, OCTET_F32, SHAPE(1, 2, 2, 2), weights);
+    op_input(&h, OCTET_F32, SHAPE(1, 16, 2, 2), zero);
+    op_run_ok(&h);
+    op_expect_f32(&h, 0, SHAPE(1, 1, 2, 2), (float[]){16 + 1.5f, 24 - 0.1f, 40, 48}, 1e-6f);
+    op_end(&h);
+}
+
 static void expect_error(const OctetShape *x, const OctetShape *w, int64_t group,
                          OctetStatus status) {
     static const float data[512];
@@ -272,7 +312,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv_random), cmocka_unit_test(test_conv_transpose_random),
         cmocka_unit_test(test_auto_pad),    cmocka_unit_test(test_transpose_output_shape),
-        cmocka_unit_test(test_fused_conv),  cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_fused_conv),  cmocka_unit_test(test_deform_conv),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, start_pool, stop_pool);
 }

@@ -38,6 +38,7 @@
     X(bias_gelu)                                                                                   \
     X(conv)                                                                                        \
     X(conv_integer)                                                                                \
+    X(deform_conv)                                                                                 \
     X(gemm)                                                                                        \
     X(matmul_integer)                                                                              \
     X(pool)                                                                                        \
