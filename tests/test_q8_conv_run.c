@@ -150,6 +150,7 @@ static void test_shapes(void **state) {
     static const Shape shapes[] = {
         {3, 16, 1, 7, 7, 2, 1, 3, 3, 2, 21, 18, 0, 0, false, false}, /* stems */
         {3, 20, 1, 3, 3, 2, 1, 0, 1, 1, 15, 15, 1, 2, false, false},
+        {3, 16, 1, 3, 3, 2, 1, 0, 0, 2, 15, 15, 0, 0, false, false},
         {1, 8, 1, 10, 4, 2, 1, 4, 5, 1, 30, 12, 0, 0, true, false},
         {16, 24, 1, 1, 1, 1, 1, 0, 0, 2, 9, 7, 0, 0, false, true}, /* 1x1 */
         {58, 58, 1, 1, 1, 1, 1, 0, 0, 1, 14, 14, 58, 58, false, false},

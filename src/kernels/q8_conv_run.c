@@ -12,7 +12,8 @@ enum { MACS_FOR_THREADS = 1 << 20 };
 typedef struct Run {
     const OctQ8Conv *conv;
     const OctQ8ConvSetup *setup;
-    const uint8_t *input; /* or the padded copy */
+    const uint8_t *input;
+    const uint8_t *padded; /* the padded copy, or the input where there is no padding */
     uint8_t *output;
     size_t element; /* bytes of an output element */
     const uint8_t *residual;
@@ -72,7 +73,7 @@ static void point_padded(const Run *run, size_t row, size_t column, size_t count
     size_t top = image * padded_height(run) + y * params->stride_h;
     for (size_t t = 0; t < params->kernel_h; t++) {
         const uint8_t *pixel =
-            run->workspace +
+            run->padded +
             ((top + t * params->dilation_h) * width + column * params->stride_w) * channels;
         for (size_t x = 0; x < count; x++) {
             pointers[t * stride + x] = pixel;
@@ -252,8 +253,10 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
         run_depthwise(&run, pool);
         return;
     }
-    if (conv->path == OCT_Q8_PATH_PADDED) {
+    run.padded = input;
+    if (conv->path == OCT_Q8_PATH_PADDED && setup->workspace_bytes > 0) {
         oct_parallel_for(pool, pad_row, &run, setup->batch * padded_height(&run));
+        run.padded = workspace;
     }
     size_t units = divide_up(run.pixels, setup->pixels_per_unit);
     size_t threads = oct_pool_size(pool), panels = divide_up(conv->group_out, conv->bundle->nr);

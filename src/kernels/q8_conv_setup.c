@@ -53,7 +53,10 @@ static OctetStatus check_products(const OctQ8Conv *conv, OctQ8ConvSetup *setup,
                         "a convolution over %zu images of %zu x %zu is too large", setup->batch,
                         setup->in_h, setup->in_w);
     }
-    if (conv->path == OCT_Q8_PATH_PADDED) {
+    const OctQ8ConvParams *params = &conv->params;
+    bool padded = params->pad_top || params->pad_left || params->pad_bottom || params->pad_right ||
+                  setup->input_stride != params->in_channels;
+    if (conv->path == OCT_Q8_PATH_PADDED && padded) {
         size_t h = setup->in_h + conv->params.pad_top + conv->params.pad_bottom;
         size_t w = setup->in_w + conv->params.pad_left + conv->params.pad_right;
         if (!oct_mul_size(h, w, &bytes) || !oct_mul_size(bytes, setup->batch, &bytes) ||
