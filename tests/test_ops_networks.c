@@ -467,6 +467,40 @@ static void blocks_are_summed(void **state) {
     op_end(&h);
 }
 
+/* Taps moved by nothing, by a whole pixel, by half of one, and masked. */
+static void taps_are_moved(void **state) {
+    (void)state;
+    const float one = 2;
+    const float mask[] = {1, 0.5f, 1, 1};
+    /* pixels 0 1 2 3 in a row; dx 0 1 1 0.5: 0, 2, 3, and half of 3 */
+    const float offsets[] = {0, 0, 0, 0, 0, 1, 1, 0.5f};
+    const float expected[] = {0, 0.5f * 2 * 2, 2 * 3, 2 * 1.5f};
+    OpHarness h;
+    op_begin(&h, "", "DeformConv", 19, 1);
+    op_input(&h, OCTET_F32, SHAPE(1, 1, 1, 4), ramp);
+    op_input(&h, OCTET_F32, SHAPE(1, 1, 1, 1), &one);
+    op_input(&h, OCTET_F32, SHAPE(1, 2, 1, 4), offsets);
+    op_absent(&h);
+    op_input(&h, OCTET_F32, SHAPE(1, 1, 1, 4), mask);
+    op_run_ok(&h);
+    op_expect_f32(&h, 0, SHAPE(1, 1, 1, 4), expected, 0);
+    op_end(&h);
+}
+
+static void the_center_is_cut_or_padded(void **state) {
+    (void)state;
+    const int64_t sizes[] = {4, 1};
+    /* 3 x 3 to 4 x 1: one row of zeros behind (the odd one), the middle column */
+    const float expected[] = {1, 4, 7, 0};
+    OpHarness h;
+    op_begin(&h, "", "CenterCropPad", 18, 1);
+    op_input(&h, OCTET_F32, SHAPE(3, 3), ramp);
+    op_input(&h, OCTET_S64, SHAPE(2), sizes);
+    op_run_ok(&h);
+    op_expect(&h, 0, OCTET_F32, SHAPE(4, 1), expected);
+    op_end(&h);
+}
+
 static void losses(void **state) {
     (void)state;
     const float scores[] = {1, 1, 0, 2};
@@ -540,6 +574,8 @@ int main(void) {
         cmocka_unit_test(frames_and_windows),
         cmocka_unit_test(determinants),
         cmocka_unit_test(blocks_are_summed),
+        cmocka_unit_test(taps_are_moved),
+        cmocka_unit_test(the_center_is_cut_or_padded),
         cmocka_unit_test(losses),
         cmocka_unit_test(random_numbers_have_their_moments),
     };

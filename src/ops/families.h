@@ -5,6 +5,7 @@
 #define OCT_OP_FAMILIES_TENSOR(X)                                                                  \
     X(binary)                                                                                      \
     X(cast)                                                                                        \
+    X(center)                                                                                      \
     X(concat)                                                                                      \
     X(cumsum)                                                                                      \
     X(einsum)                                                                                      \
