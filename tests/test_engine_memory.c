@@ -111,6 +111,25 @@ static void test_random(void **state) {
     assert_true(worst < 1.35);
 }
 
+/* So many blocks that they are placed in order of time. */
+static void test_many(void **state) {
+    (void)state;
+    enum { MANY = 10000 };
+    OctMemoryBlock *blocks = calloc(MANY, sizeof *blocks);
+    size_t arena;
+    size_t bound;
+    assert_non_null(blocks);
+    seed = 5;
+    for (int32_t i = 0; i < MANY; i++) {
+        blocks[i].first = i;
+        blocks[i].last = i + 1 + (int32_t)random_below(i % 50 == 0 ? 40 : 3);
+        blocks[i].bytes = random_below(100000);
+    }
+    plan(blocks, MANY, &arena, &bound);
+    assert_true((double)arena < 1.6 * (double)bound);
+    free(blocks);
+}
+
 static void test_too_large(void **state) {
     (void)state;
     OctMemoryBlock blocks[3];
@@ -124,9 +143,9 @@ static void test_too_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),   cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_residual),  cmocka_unit_test(test_random),
-        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_nothing),  cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_residual), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_many),     cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,35 @@ static size_t place(const OctMemoryBlock *blocks, const Item *items, int32_t cou
     return total;
 }
 
+/* Places all in order of time, keeping only those that are in use: for very long graphs, where the
+ * time of the other orders, the square of the number of blocks, would be felt. */
+static size_t place_by_time(const OctMemoryBlock *blocks, const Item *items, int32_t count,
+                            Placed *placed, size_t *offsets) {
+    size_t total = 0;
+    int32_t active = 0;
+    for (int32_t i = 0; i < count; i++) {
+        const OctMemoryBlock *block = &blocks[items[i].index];
+        size_t bytes = rounded(block->bytes);
+        int32_t kept = 0;
+        for (int32_t k = 0; k < active; k++) {
+            if (placed[k].last >= block->first) {
+                placed[kept++] = placed[k];
+            }
+        }
+        active = kept;
+        size_t offset = best_gap(placed, active, block, bytes);
+        int32_t at = insertion_point(placed, active, offset);
+        memmove(placed + at + 1, placed + at, (size_t)(active - at) * sizeof *placed);
+        placed[at] = (Placed){offset, offset + bytes, block->first, block->last};
+        active++;
+        offsets[items[i].index] = offset;
+        if (offset + bytes > total) {
+            total = offset + bytes;
+        }
+    }
+    return total;
+}
+
 /* The most bytes alive at the start of any block: usage can only rise where a block begins. */
 static size_t most_alive(const OctMemoryBlock *blocks, const int64_t *alive, int32_t count) {
     size_t most = 0;
@@ -102,7 +131,7 @@ static size_t most_alive(const OctMemoryBlock *blocks, const int64_t *alive, int
     return most;
 }
 
-enum { ORDERS = 3 };
+enum { ORDERS = 3, MANY_BLOCKS = 8192 };
 
 static uint64_t key_of(int order, const OctMemoryBlock *block, const int64_t *alive) {
     uint64_t bytes = rounded(block->bytes);
@@ -159,12 +188,19 @@ OctetStatus oct_memory_plan(OctMemoryBlock *blocks, int32_t count, size_t *arena
     }
     *lower_bound = most_alive(blocks, alive, count);
     *arena_bytes = SIZE_MAX;
-    for (int order = 0; order<ORDERS && * arena_bytes> * lower_bound; order++) {
+    const bool many = count > MANY_BLOCKS;
+    const int orders = many ? 1 : ORDERS;
+    for (int order = 0; order < orders; order++) {
+        if (*arena_bytes == *lower_bound) {
+            break;
+        }
         for (int32_t i = 0; i < count; i++) {
-            items[i] = (Item){key_of(order, &blocks[i], alive), blocks[i].first, i};
+            uint64_t key = many ? 0 : key_of(order, &blocks[i], alive);
+            items[i] = (Item){key, blocks[i].first, i};
         }
         qsort(items, (size_t)count, sizeof *items, compare_items);
-        size_t total = place(blocks, items, count, placed, offsets);
+        size_t total = many ? place_by_time(blocks, items, count, placed, offsets)
+                            : place(blocks, items, count, placed, offsets);
         if (total < *arena_bytes) {
             *arena_bytes = total;
             for (int32_t i = 0; i < count; i++) {
