@@ -84,20 +84,30 @@ char *oct_strdup(const char *text) {
 
 enum { ALIGNMENT = 64 };
 
-void *oct_aligned_alloc(size_t size) {
+static void *aligned(size_t size, bool zeroed) {
     size_t bytes;
     if (!oct_add_size(size, 2 * ALIGNMENT + sizeof(void *), &bytes)) {
         return NULL;
     }
-    char *base = oct_alloc(bytes);
+    char *base = zeroed ? oct_calloc(1, bytes) : oct_alloc(bytes);
     if (!base) {
         return NULL;
     }
     uintptr_t address = (uintptr_t)base + sizeof(void *) + ALIGNMENT - 1;
-    char *aligned = base + ((address & ~(uintptr_t)(ALIGNMENT - 1)) - (uintptr_t)base);
-    memcpy(aligned - sizeof(void *), &base, sizeof base);
-    memset(aligned + size, 0, ALIGNMENT);
-    return aligned;
+    char *start = base + ((address & ~(uintptr_t)(ALIGNMENT - 1)) - (uintptr_t)base);
+    memcpy(start - sizeof(void *), &base, sizeof base);
+    if (!zeroed) {
+        memset(start + size, 0, ALIGNMENT);
+    }
+    return start;
+}
+
+void *oct_aligned_alloc(size_t size) {
+    return aligned(size, false);
+}
+
+void *oct_aligned_calloc(size_t size) {
+    return aligned(size, true);
 }
 
 void oct_aligned_free(void *pointer) {

@@ -14,6 +14,7 @@ char *oct_strdup(const char *text);
 
 /* Aligned to 64 bytes, with 64 readable bytes behind the end; free with oct_aligned_free. */
 void *oct_aligned_alloc(size_t size);
+void *oct_aligned_calloc(size_t size); /* zeroed, without touching pages that are zero anyway */
 void oct_aligned_free(void *pointer);
 
 /* a * b and a + b; false on overflow, the result then is untouched. */

@@ -43,12 +43,11 @@ OctetStatus octet_tensor_create(OctetDType dtype, const OctetShape *shape, Octet
     size_t bytes;
     *tensor = NULL;
     OCT_TRY(oct_tensor_bytes(dtype, shape, &bytes, diagnostic));
-    void *data = oct_aligned_alloc(bytes);
+    void *data = oct_aligned_calloc(bytes);
     if (!data) {
         return oct_fail(diagnostic, OCTET_ERROR_OUT_OF_MEMORY,
                         "out of memory for a tensor of %zu bytes", bytes);
     }
-    memset(data, 0, bytes);
     OctetStatus status = make(dtype, shape, data, bytes, true, tensor, diagnostic);
     if (status != OCTET_OK) {
         oct_aligned_free(data);

@@ -167,13 +167,12 @@ static OctetStatus make_pack(size_t size, OctPackFunction function, void *user, 
     }
     atomic_init(&made->references, 1);
     made->bytes = size;
-    made->data = oct_aligned_alloc(size);
+    made->data = oct_aligned_calloc(size);
     if (!made->data) {
         oct_free(made);
         return oct_fail(diagnostic, OCTET_ERROR_OUT_OF_MEMORY,
                         "out of memory for %zu bytes of packed weights", size);
     }
-    memset(made->data, 0, size);
     OctetStatus status = function(user, made->data, diagnostic);
     if (status != OCTET_OK) {
         oct_pack_release(made);
