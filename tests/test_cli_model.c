@@ -250,6 +250,36 @@ static void test_preprocessing(void **state) {
     assert_non_null(strstr(cli_out, "divide=2 mean=0 std=1 floats=1"));
 }
 
+/* Integers at the border: data are scaled and quantized before, outputs compared as real numbers.
+ */
+static void test_int8_border(void **state) {
+    (void)state;
+    double decibels[2];
+    static const char *const io[] = {"float", "int8"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cli("quantize %s --calib %s --divide 255 --qconfig onednn --observer "
+                             "minmax --io %s --output %s",
+                             cli_path("float.onnx"), cli_path("pixels.npy"), io[i],
+                             cli_path("io.onnx")),
+                         0);
+        assert_int_equal(cli("eval %s --data %s --against %s --json", cli_path("io.onnx"),
+                             cli_path("pixels.npy"), cli_path("float.onnx")),
+                         0);
+        json_t *object = cli_json();
+        decibels[i] = cli_number(object, "sqnr_db");
+        json_decref(object);
+    }
+    assert_true(decibels[0] == decibels[1]);
+    assert_true(decibels[0] > 15);
+    assert_int_equal(cli("run %s --input %s --output %s", cli_path("io.onnx"),
+                         cli_path("pixels.npy"), cli_path("io.npy")),
+                     0);
+    OctetTensor *tensor;
+    assert_int_equal(octet_npy_read(cli_path("io.npy"), &tensor, NULL), OCTET_OK);
+    assert_int_equal(tensor->dtype, OCTET_U8);
+    octet_tensor_free(tensor);
+}
+
 /* Calibrating once and converting from the statistics gives the same file. */
 static void test_stats(void **state) {
     (void)state;
@@ -411,11 +441,12 @@ static void test_interrupt(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run),    cmocka_unit_test(test_quantize),
-        cmocka_unit_test(test_eval),   cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_stats),  cmocka_unit_test(test_preprocessing),
-        cmocka_unit_test(test_skip),   cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_images), cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_run),           cmocka_unit_test(test_quantize),
+        cmocka_unit_test(test_eval),          cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_int8_border),   cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_preprocessing), cmocka_unit_test(test_skip),
+        cmocka_unit_test(test_failures),      cmocka_unit_test(test_images),
+        cmocka_unit_test(test_interrupt),
     };
     return cmocka_run_group_tests(tests, set_up, cli_remove_folder);
 }

@@ -247,6 +247,25 @@ static void test_array_shapes(void **state) {
     }
 }
 
+static void test_array_types(void **state) {
+    (void)state;
+    OctetPreprocess preprocess = parse("unit");
+    OctetDataInput input = {.name = "x", .dtype = OCTET_S64, .shape = {.rank = -1}};
+    OctetShape shape = {.rank = 2, .dims = {2, 3}};
+    OctetTensor *tensor = array(OCTET_F32, shape);
+    assert_int_equal(octet_array_prepare(&tensor, &preprocess, &input, NULL), OCTET_OK);
+    assert_int_equal(((int64_t *)tensor->data)[5], 5); /* not divided: these are no pixels */
+    octet_tensor_free(tensor);
+    tensor = array(OCTET_F32, shape);
+    ((float *)tensor->data)[4] = 0.5f;
+    assert_int_equal(octet_array_prepare(&tensor, &preprocess, &input, NULL), OCTET_ERROR_SHAPE);
+    assert_int_equal(tensor->dtype, OCTET_F32);
+    octet_tensor_free(tensor);
+    tensor = array(OCTET_S32, shape);
+    assert_int_equal(octet_array_prepare(&tensor, &preprocess, &input, NULL), OCTET_OK);
+    octet_tensor_free(tensor);
+}
+
 static OctetStatus read_labels(const char *text, OctetLabels **labels) {
     char path[] = "/tmp/octet-labels-XXXXXX";
     int descriptor = mkstemp(path);
@@ -304,6 +323,7 @@ int main(void) {
         cmocka_unit_test(test_resize_and_crop),
         cmocka_unit_test(test_array_values),
         cmocka_unit_test(test_array_shapes),
+        cmocka_unit_test(test_array_types),
         cmocka_unit_test(test_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* octet compare: how far every layer of a model is from the same layer of another. */
+#include "border.h"
 #include "commands.h"
 #include "common.h"
 #include "metrics.h"
@@ -177,9 +178,10 @@ static OctetStatus open_models(Job *job, OctetDiagnostic *diagnostic) {
 static OctetStatus compare_batch(Job *job, const Batch *batch, OctetDiagnostic *diagnostic) {
     OctetStatus status = OCTET_OK;
     for (int side = 0; status == OCTET_OK && side < 2; side++) {
-        status = octet_session_run(job->sessions[side], (const OctetTensor *const *)batch->inputs,
-                                   batch->input_count, job->outputs[side],
-                                   octet_graph_output_count(job->graphs[side]), diagnostic);
+        status =
+            border_run(job->sessions[side], job->graphs[side],
+                       (const OctetTensor *const *)batch->inputs, batch->input_count,
+                       job->outputs[side], octet_graph_output_count(job->graphs[side]), diagnostic);
     }
     job->n += batch->count;
     return status;

@@ -1,4 +1,5 @@
 /* octet eval: accuracy on labeled samples, agreement with another model, time. */
+#include "border.h"
 #include "commands.h"
 #include "common.h"
 #include "metrics.h"
@@ -70,8 +71,8 @@ static OctetStatus open_side(const Job *job, const char *path, Side *side,
 static OctetStatus run_side(Side *side, const OctetTensor *const *inputs, size_t count,
                             OctetDiagnostic *diagnostic) {
     double started = seconds_now();
-    OctetStatus status = octet_session_run(side->session, inputs, count, side->outputs,
-                                           side->output_count, diagnostic);
+    OctetStatus status = border_run(side->session, side->graph, inputs, count, side->outputs,
+                                    side->output_count, diagnostic);
     side->seconds += seconds_now() - started;
     return status;
 }
@@ -137,11 +138,11 @@ static OctetStatus compare_output(Job *job, const Batch *batch, size_t index, in
     OctetTensor *made = NULL, *other_made = NULL;
     const float *values = NULL, *other = NULL;
     int64_t count = 0, other_count = 0;
-    OctetStatus status =
-        tensor_floats(job->model.outputs[index], &values, &count, &made, diagnostic);
+    OctetStatus status = border_floats(job->model.graph, index, job->model.outputs[index], &values,
+                                       &count, &made, diagnostic);
     if (status == OCTET_OK && job->against.session) {
-        status = tensor_floats(job->against.outputs[index], &other, &other_count, &other_made,
-                               diagnostic);
+        status = border_floats(job->against.graph, index, job->against.outputs[index], &other,
+                               &other_count, &other_made, diagnostic);
         if (status == OCTET_OK && other_count != count) {
             status = fail(diagnostic, OCTET_ERROR_SHAPE, job->settings->against,
                           "output %zu has %lld values, the other model's %lld", index,

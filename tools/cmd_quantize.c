@@ -198,6 +198,10 @@ static OctetStatus store_preprocess(Job *job, OctetDiagnostic *diagnostic) {
     return OCTET_OK;
 }
 
+static bool int8_io(const Settings *settings) {
+    return settings->io && strcmp(settings->io, "int8") == 0;
+}
+
 static OctetStatus convert(Job *job, OctetDiagnostic *diagnostic) {
     const Settings *settings = job->settings;
     OctetConvertOptions options = {0};
@@ -219,7 +223,7 @@ static OctetStatus convert(Job *job, OctetDiagnostic *diagnostic) {
                                  settings->format && strcmp(settings->format, "qoperator") == 0
                                      ? OCTET_FORMAT_QOPERATOR
                                      : OCTET_FORMAT_QDQ,
-                             .int8_io = settings->io && strcmp(settings->io, "int8") == 0};
+                             .int8_io = int8_io(settings)};
     return octet_model_save(job->quantized, settings->output, &save, diagnostic);
 }
 
@@ -248,7 +252,10 @@ static OctetStatus quantize(Job *job, OctetDiagnostic *diagnostic) {
                                     &job->preprocess, diagnostic);
     }
     if (status == OCTET_OK) {
-        OctetPrepareOptions options = {.pool = job->pool};
+        /* PyTorch quantizes every output; so do models whose outputs are to carry integers */
+        bool octets_own = !settings->qconfig || strcmp(settings->qconfig, "octet") == 0;
+        OctetPrepareOptions options = {.pool = job->pool,
+                                       .quantize_outputs = !octets_own || int8_io(settings)};
         status = octet_prepare(job->graph, job->mapping, &options, &job->prepared, diagnostic);
     }
     if (status == OCTET_OK) {

@@ -1,4 +1,5 @@
 /* octet run: a model on one set of inputs. */
+#include "border.h"
 #include "commands.h"
 #include "common.h"
 #include "report.h"
@@ -228,9 +229,8 @@ static OctetStatus run_part(Job *job, int64_t run, int64_t runs, OctetDiagnostic
     }
     if (status == OCTET_OK) {
         double started = seconds_now();
-        status =
-            octet_session_run(job->session, (const OctetTensor *const *)parts,
-                              (size_t)job->input_count, outputs, job->output_count, diagnostic);
+        status = border_run(job->session, job->graph, (const OctetTensor *const *)parts,
+                            (size_t)job->input_count, outputs, job->output_count, diagnostic);
         job->seconds += seconds_now() - started;
     }
     for (size_t i = 0; status == OCTET_OK && i < job->output_count; i++) {
@@ -253,7 +253,9 @@ static OctetStatus open_session(Job *job, OctetDiagnostic *diagnostic) {
     if (status != OCTET_OK) {
         return status;
     }
-    job->wanted = model_inputs(job->graph, &job->input_count);
+    bool real =
+        octet_graph_metadata(job->graph, PREPROCESS_KEY) || preprocess_given(&settings->preprocess);
+    job->wanted = model_inputs(job->graph, real, &job->input_count);
     job->output_count = octet_graph_output_count(job->graph);
     job->inputs = checked_calloc((size_t)job->input_count, sizeof(*job->inputs));
     job->outputs = checked_calloc(job->output_count, sizeof(*job->outputs));

@@ -1,5 +1,7 @@
 #include "common.h"
 
+#include "border.h"
+
 #include "report.h"
 
 #include <errno.h>
@@ -179,16 +181,17 @@ static bool is_float(OctetDType dtype) {
     return dtype == OCTET_F32 || dtype == OCTET_F64 || dtype == OCTET_F16 || dtype == OCTET_BF16;
 }
 
-OctetDataInput *model_inputs(const OctetGraph *graph, int32_t *count) {
+OctetDataInput *model_inputs(const OctetGraph *graph, bool real, int32_t *count) {
     size_t inputs = octet_graph_input_count(graph);
     OctetDataInput *made = checked_calloc(inputs, sizeof(*made));
     for (size_t i = 0; i < inputs; i++) {
         const OctetValue *value = octet_graph_input_at(graph, i);
         OctetDType dtype = octet_value_dtype(value);
         /* sessions take real numbers for quantized inputs and quantize them */
-        bool real = octet_value_qparams(value) || is_float(dtype);
+        bool floats =
+            octet_value_qparams(value) || is_float(dtype) || (real && border_input_grid(graph, i));
         made[i] = (OctetDataInput){.name = octet_value_name(value),
-                                   .dtype = real ? OCTET_F32 : dtype,
+                                   .dtype = floats ? OCTET_F32 : dtype,
                                    .shape = octet_value_shape(value)};
     }
     *count = (int32_t)inputs;

@@ -50,8 +50,10 @@ OctetStatus model_load(const char *path, OctetGraph **graph, OctetDiagnostic *di
 /* True for nodes that compute in int8, those included whose sums leave as floats: the last layer
  * before a float one needs no grid for its output. */
 bool node_in_int8(const OctetNode *node);
-/* What samples are read for; the names belong to the graph. Free with free(). */
-OctetDataInput *model_inputs(const OctetGraph *graph, int32_t *count);
+/* What samples are read for; the names belong to the graph. Free with free(). real: integers at the
+ * model's border stand for real numbers that preprocessing makes (border.h); else they are the data
+ * themselves. */
+OctetDataInput *model_inputs(const OctetGraph *graph, bool real, int32_t *count);
 OctetStatus pool_create(const RunOptions *options, OctetThreadPool **pool,
                         OctetDiagnostic *diagnostic);
 /* Fails if `path` could not be written later, so that nobody waits in vain. */

@@ -1,5 +1,6 @@
 #include "run_outputs.h"
 
+#include "border.h"
 #include "common.h"
 #include "metrics.h"
 #include "report.h"
@@ -135,7 +136,8 @@ OctetStatus outputs_print_text(const RunOutputs *outputs, OctetDiagnostic *diagn
         OctetTensor *made = NULL;
         const float *values = NULL;
         int64_t count = 0;
-        status = tensor_floats(outputs->tensors[i], &values, &count, &made, diagnostic);
+        status = border_floats(outputs->graph, i, outputs->tensors[i], &values, &count, &made,
+                               diagnostic);
         if (status == OCTET_OK) {
             print_output(outputs, i, values, count);
         }
@@ -151,7 +153,8 @@ OctetStatus outputs_print_json(const RunOutputs *outputs, OctetDiagnostic *diagn
         OctetTensor *made = NULL;
         const float *values = NULL;
         int64_t count = 0;
-        status = tensor_floats(outputs->tensors[i], &values, &count, &made, diagnostic);
+        status = border_floats(outputs->graph, i, outputs->tensors[i], &values, &count, &made,
+                               diagnostic);
         if (status == OCTET_OK) {
             json_push(array, json_output(outputs, i, values, count));
         }

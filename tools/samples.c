@@ -54,7 +54,8 @@ static OctetStatus find_batch(const OctetDataInput *inputs, int32_t count, int64
 static OctetStatus open_dataset(const OctetGraph *graph, const SamplesOptions *options,
                                 Samples *samples, OctetDiagnostic *diagnostic) {
     int32_t count;
-    OctetDataInput *inputs = model_inputs(graph, &count);
+    bool real = options->stored || preprocess_given(options->preprocess);
+    OctetDataInput *inputs = model_inputs(graph, real, &count);
     OctetDatasetOptions dataset_options = {
         .inputs = inputs, .input_count = count, .strict = options->data->strict};
     samples->input_count = (size_t)count;

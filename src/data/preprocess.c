@@ -365,6 +365,20 @@ static OctetStatus fit_shape(OctetTensor *tensor, const OctetDataInput *input,
                     have, input->name, want);
 }
 
+/* Floats are taken for integers only where nothing is lost. */
+static OctetStatus check_whole(const OctetTensor *given, const OctetTensor *made, const char *name,
+                               OctetDiagnostic *diagnostic) {
+    OctetTensor *again;
+    OCT_TRY(octet_tensor_cast(made, given->dtype, &again, diagnostic));
+    bool same = again->bytes == given->bytes &&
+                (again->bytes == 0 || memcmp(again->data, given->data, given->bytes) == 0);
+    octet_tensor_free(again);
+    return same ? OCTET_OK
+                : oct_fail(diagnostic, OCTET_ERROR_SHAPE,
+                           "the data are real numbers, input '%s' takes integers of type %s", name,
+                           octet_dtype_name(made->dtype));
+}
+
 OctetStatus octet_array_prepare(OctetTensor **tensor, const OctetPreprocess *preprocess,
                                 const OctetDataInput *input, OctetDiagnostic *diagnostic) {
     OctetTensor *made = NULL;
@@ -374,6 +388,9 @@ OctetStatus octet_array_prepare(OctetTensor **tensor, const OctetPreprocess *pre
     OctetStatus status = given->dtype == input->dtype
                              ? octet_tensor_copy(given, &made, diagnostic)
                              : octet_tensor_cast(given, input->dtype, &made, diagnostic);
+    if (status == OCTET_OK && is_float(given->dtype) && !is_float(input->dtype)) {
+        status = check_whole(given, made, input->name, diagnostic);
+    }
     if (status == OCTET_OK) {
         status = fit_shape(made, input, diagnostic);
     }
