@@ -35,32 +35,30 @@ OCT_INLINE void store_narrow(uint8_t *y, const __m256i *q) {
     store(y, _mm256_permutevar8x32_epi32(bytes, order));
 }
 
-/* Applies `block` (32 elements of a and b to y) to `count` elements. */
-#define FOR_BLOCKS_TWO(count, a, b, y, block)                                                      \
+/* Eight integers inside [0, 255] to bytes. */
+OCT_INLINE void store_eight(uint8_t *y, __m256i q) {
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    _mm_storel_epi64((__m128i *)(void *)y, _mm_packus_epi16(words, words));
+}
+
+/* Applies `eight` (eight elements of a and b to eight integers inside [0, 255]) to `count`
+ * elements. */
+#define FOR_EIGHTS(count, a, b, y, eight)                                                          \
     do {                                                                                           \
         size_t done = 0;                                                                           \
         for (; done + 32 <= (count); done += 32) {                                                 \
-            block((a) + done, (b) + done, (y) + done);                                             \
+            __m256i q[4];                                                                          \
+            OCT_EACH_VECTOR(i, 4, q[i] = eight((a) + done + 8 * i, (b) + done + 8 * i););          \
+            store_narrow((y) + done, q);                                                           \
+        }                                                                                          \
+        for (; done + 8 <= (count); done += 8) {                                                   \
+            store_eight((y) + done, eight((a) + done, (b) + done));                                \
         }                                                                                          \
         if (done < (count)) {                                                                      \
-            uint8_t rest_a[32] = {0}, rest_b[32] = {0}, rest_y[32];                                \
+            uint8_t rest_a[8] = {0}, rest_b[8] = {0}, rest_y[8];                                   \
             memcpy(rest_a, (a) + done, (count)-done);                                              \
             memcpy(rest_b, (b) + done, (count)-done);                                              \
-            block(rest_a, rest_b, rest_y);                                                         \
-            memcpy((y) + done, rest_y, (count)-done);                                              \
-        }                                                                                          \
-    } while (0)
-
-#define FOR_BLOCKS(count, a, y, block)                                                             \
-    do {                                                                                           \
-        size_t done = 0;                                                                           \
-        for (; done + 32 <= (count); done += 32) {                                                 \
-            block((a) + done, (y) + done);                                                         \
-        }                                                                                          \
-        if (done < (count)) {                                                                      \
-            uint8_t rest_a[32] = {0}, rest_y[32];                                                  \
-            memcpy(rest_a, (a) + done, (count)-done);                                              \
-            block(rest_a, rest_y);                                                                 \
+            store_eight(rest_y, eight(rest_a, rest_b));                                            \
             memcpy((y) + done, rest_y, (count)-done);                                              \
         }                                                                                          \
     } while (0)
@@ -71,17 +69,11 @@ void oct_q8_add_avx2(const OctQ8Add *params, const uint8_t *a, const uint8_t *b,
     const __m256 ratio_b = _mm256_set1_ps(params->ratio_b);
     const __m256 fixed = _mm256_set1_ps(params->fixed);
     const __m256 low = _mm256_set1_ps(params->minimum), high = _mm256_set1_ps(params->maximum);
-#define ADD_BLOCK(a, b, y)                                                                         \
-    do {                                                                                           \
-        __m256i q[4];                                                                              \
-        OCT_EACH_VECTOR(i, 4, {                                                                    \
-            __m256 sum = _mm256_fmadd_ps(widen_float((b) + 8 * i), ratio_b, fixed);                \
-            sum = _mm256_fmadd_ps(widen_float((a) + 8 * i), ratio_a, sum);                         \
-            q[i] = _mm256_cvtps_epi32(clamp(sum, low, high));                                      \
-        });                                                                                        \
-        store_narrow(y, q);                                                                        \
-    } while (0)
-    FOR_BLOCKS_TWO(count, a, b, y, ADD_BLOCK);
+#define ADD_EIGHT(a, b)                                                                            \
+    _mm256_cvtps_epi32(clamp(                                                                      \
+        _mm256_fmadd_ps(widen_float(a), ratio_a, _mm256_fmadd_ps(widen_float(b), ratio_b, fixed)), \
+        low, high))
+    FOR_EIGHTS(count, a, b, y, ADD_EIGHT);
 }
 
 void oct_q8_add_scalar_avx2(const OctQ8Add *params, const uint8_t *a, uint8_t b, bool scalar_is_a,
@@ -103,24 +95,23 @@ void oct_q8_add_scalar_avx2(const OctQ8Add *params, const uint8_t *a, uint8_t b,
     }
 }
 
+/* Products of integers to the output's grid. */
+OCT_INLINE __m256i multiply(__m256i product, __m256 ratio, __m256 zero_y, __m256 low, __m256 high) {
+    __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(product), ratio);
+    return _mm256_cvtps_epi32(clamp(_mm256_add_ps(value, zero_y), low, high));
+}
+
 void oct_q8_mul_avx2(const OctQ8Mul *params, const uint8_t *a, const uint8_t *b, uint8_t *y,
                      size_t count) {
     const __m256i zero_a = _mm256_set1_epi32(params->zero_a);
     const __m256i zero_b = _mm256_set1_epi32(params->zero_b);
     const __m256 ratio = _mm256_set1_ps(params->ratio), zero_y = _mm256_set1_ps(params->zero_y);
     const __m256 low = _mm256_set1_ps(params->minimum), high = _mm256_set1_ps(params->maximum);
-#define MUL_BLOCK(a, b, y)                                                                         \
-    do {                                                                                           \
-        __m256i q[4];                                                                              \
-        OCT_EACH_VECTOR(i, 4, {                                                                    \
-            __m256i product = _mm256_mullo_epi32(_mm256_sub_epi32(widen((a) + 8 * i), zero_a),     \
-                                                 _mm256_sub_epi32(widen((b) + 8 * i), zero_b));    \
-            __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(product), ratio);                      \
-            q[i] = _mm256_cvtps_epi32(clamp(_mm256_add_ps(value, zero_y), low, high));             \
-        });                                                                                        \
-        store_narrow(y, q);                                                                        \
-    } while (0)
-    FOR_BLOCKS_TWO(count, a, b, y, MUL_BLOCK);
+#define MUL_EIGHT(a, b)                                                                            \
+    multiply(_mm256_mullo_epi32(_mm256_sub_epi32(widen(a), zero_a),                                \
+                                _mm256_sub_epi32(widen(b), zero_b)),                               \
+             ratio, zero_y, low, high)
+    FOR_EIGHTS(count, a, b, y, MUL_EIGHT);
 }
 
 void oct_q8_mul_scalar_avx2(const OctQ8Mul *params, const uint8_t *a, uint8_t b, uint8_t *y,
@@ -129,18 +120,10 @@ void oct_q8_mul_scalar_avx2(const OctQ8Mul *params, const uint8_t *a, uint8_t b,
     const __m256i factor = _mm256_set1_epi32(b - params->zero_b);
     const __m256 ratio = _mm256_set1_ps(params->ratio), zero_y = _mm256_set1_ps(params->zero_y);
     const __m256 low = _mm256_set1_ps(params->minimum), high = _mm256_set1_ps(params->maximum);
-#define MUL_SCALAR_BLOCK(a, y)                                                                     \
-    do {                                                                                           \
-        __m256i q[4];                                                                              \
-        OCT_EACH_VECTOR(i, 4, {                                                                    \
-            __m256i x = _mm256_sub_epi32(widen((a) + 8 * i), zero_a);                              \
-            __m256 product = _mm256_cvtepi32_ps(_mm256_mullo_epi32(x, factor));                    \
-            __m256 value = _mm256_add_ps(_mm256_mul_ps(product, ratio), zero_y);                   \
-            q[i] = _mm256_cvtps_epi32(clamp(value, low, high));                                    \
-        });                                                                                        \
-        store_narrow(y, q);                                                                        \
-    } while (0)
-    FOR_BLOCKS(count, a, y, MUL_SCALAR_BLOCK);
+#define MUL_SCALAR_EIGHT(a, unused)                                                                \
+    multiply(_mm256_mullo_epi32(_mm256_sub_epi32(widen(a), zero_a), factor), ratio, zero_y, low,   \
+             high)
+    FOR_EIGHTS(count, a, a, y, MUL_SCALAR_EIGHT);
 }
 
 /* For part i of the table, x - 16i is below 16 exactly where the part has the answer; adding 0x70
@@ -166,8 +149,11 @@ void oct_q8_lookup_avx2(const uint8_t *table, const uint8_t *x, uint8_t *y, size
         parts[i] = _mm256_broadcastsi128_si256(
             _mm_loadu_si128((const __m128i *)(const void *)(table + 16 * i)));
     }
-#define LOOKUP_BLOCK(x, y) store(y, look_up(parts, load(x)))
-    FOR_BLOCKS(count, x, y, LOOKUP_BLOCK);
+    size_t done = 0;
+    for (; done + 32 <= count; done += 32) {
+        store(y + done, look_up(parts, load(x + done)));
+    }
+    oct_q8_vector_c.lookup(table, x + done, y + done, count - done);
 }
 
 OCT_INLINE __m256i quantize_eight(const float *x, __m256 scale, __m256 low, __m256 high,
