@@ -9,6 +9,7 @@ extern const Command run_command;
 extern const Command eval_command;
 extern const Command compare_command;
 extern const Command inspect_command;
+extern const Command explain_command;
 extern const Command observe_command;
 extern const Command bench_command;
 extern const Command test_command;

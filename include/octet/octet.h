@@ -2,6 +2,7 @@
 #ifndef OCTET_OCTET_H
 #define OCTET_OCTET_H
 
+#include "octet/explain.h"
 #include "octet/graph.h"
 #include "octet/model.h"
 #include "octet/observer.h"

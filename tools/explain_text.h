@@ -1,0 +1,9 @@
+/* The story of one channel, for people. */
+#ifndef OCTET_TOOLS_EXPLAIN_TEXT_H
+#define OCTET_TOOLS_EXPLAIN_TEXT_H
+
+#include "octet/octet.h"
+
+void explain_print_channel(const OctetLayerExplanation *layer, int64_t channel);
+
+#endif
