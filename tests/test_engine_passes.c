@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/observe.h"
 #include "ir/op.h"
 #include "octet/octet.h"
 
@@ -317,11 +318,75 @@ static void test_exported_channels_last(void **state) {
     compare(graph, "Transpose", 0, 2);
 }
 
+/* ---- observing ---- */
+
+typedef struct Ranges {
+    int count;
+    int64_t last_dim[8];
+    float low[8], high[8];
+} Ranges;
+
+static OctetStatus note_range(void *user, const OctetValue *value, const OctetTensor *tensor) {
+    Ranges *ranges = user;
+    int i = ranges->count++;
+    const float *data = tensor->data;
+    (void)value;
+    assert_true(i < 8);
+    ranges->low[i] = ranges->high[i] = data[0];
+    for (size_t k = 0; k < tensor->bytes / sizeof *data; k++) {
+        ranges->low[i] = fminf(ranges->low[i], data[k]);
+        ranges->high[i] = fmaxf(ranges->high[i], data[k]);
+    }
+    ranges->last_dim[i] = tensor->shape.dims[tensor->shape.rank - 1];
+    return OCTET_OK;
+}
+
+static Ranges observe_ranges(const OctetGraph *graph, bool any_layout) {
+    Ranges ranges = {0};
+    OctetSessionOptions options = {.observe = note_range, .observe_user = &ranges};
+    OctetSession *session;
+    OctetTensor *input;
+    const OctetTensor *output;
+    OctetShape shape = octet_value_shape(octet_graph_input_at(graph, 0));
+    assert_int_equal(octet_session_create(graph, &options, &session, NULL), OCTET_OK);
+    if (any_layout) {
+        oct_session_observe_any_layout(session);
+    }
+    assert_int_equal(octet_tensor_create(OCTET_F32, &shape, &input, NULL), OCTET_OK);
+    seed = 3;
+    fill(input->data, input->bytes / sizeof(float), -1, 1);
+    assert_int_equal(
+        octet_session_run(session, (const OctetTensor *const *)&input, 1, &output, 1, NULL),
+        OCTET_OK);
+    octet_tensor_free(input);
+    octet_session_free(session);
+    return ranges;
+}
+
+/* Values come in the graph's order of axes, or, to who asks for it, as they are stored. */
+static void test_observed_layouts(void **state) {
+    (void)state;
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = conv(graph, "a", image(graph, "x", 3, 8), 3, 5, 3);
+    finish(graph, conv(graph, "b", octet_graph_relu(graph, "relu", x), 5, 7, 1));
+    Ranges ordered = observe_ranges(graph, false);
+    Ranges stored = observe_ranges(graph, true);
+    assert_int_equal(ordered.count, 3);
+    assert_int_equal(stored.count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ordered.last_dim[i], 8);
+        assert_int_equal(stored.last_dim[i], i < 2 ? 5 : 7);
+        assert_true(ordered.low[i] == stored.low[i] && ordered.high[i] == stored.high[i]);
+    }
+    octet_graph_free(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_normalize),      cmocka_unit_test(test_silu),
-        cmocka_unit_test(test_float_function), cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_shuffle),        cmocka_unit_test(test_exported_channels_last),
+        cmocka_unit_test(test_normalize),        cmocka_unit_test(test_silu),
+        cmocka_unit_test(test_float_function),   cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_shuffle),          cmocka_unit_test(test_exported_channels_last),
+        cmocka_unit_test(test_observed_layouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,10 @@ static OctetStatus to_real(const OctetTensor *from, const OctetQParams *qparams,
     return octet_dequantize(&stored, tensor, diagnostic);
 }
 
+void oct_session_observe_any_layout(OctetSession *session) {
+    session->observe_any_layout = true;
+}
+
 static OctetStatus show(const OctetSession *session, const OctValue *value, const OctView *view,
                         OctetDiagnostic *diagnostic) {
     const OctValue *origin = value->origin;
@@ -48,7 +52,7 @@ static OctetStatus show(const OctetSession *session, const OctValue *value, cons
     OctetTensor *converted = NULL;
     OctetTensor shown = {.dtype = view->dtype, .shape = view->shape, .data = view->data};
     OctetStatus status = oct_tensor_bytes(view->dtype, &view->shape, &shown.bytes, diagnostic);
-    if (status == OCTET_OK && value->channels_last) {
+    if (status == OCTET_OK && value->channels_last && !session->observe_any_layout) {
         status = to_channels_first(view, &ordered, diagnostic);
         if (status == OCTET_OK) {
             shown = *ordered;

@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "engine/observe.h"
 #include "ptq/prepared.h"
 
 static bool wants_observing(void *user, const OctetValue *value) {
@@ -52,7 +53,10 @@ static OctetStatus start_session(OctetPrepared *prepared, OctetThreadPool *pool,
                                    .observe = on_value,
                                    .observe_filter = wants_observing,
                                    .observe_user = prepared};
-    return octet_session_create(prepared->graph, &options, &prepared->session, diagnostic);
+    OCT_TRY(octet_session_create(prepared->graph, &options, &prepared->session, diagnostic));
+    /* activations are observed per tensor: any order of their elements will do */
+    oct_session_observe_any_layout(prepared->session);
+    return OCTET_OK;
 }
 
 OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigMapping *mapping,
