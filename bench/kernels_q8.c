@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "kernels/peak.h"
 #include "kernels/q8_conv_run.h"
 
 typedef struct Layer {
@@ -65,42 +66,6 @@ static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-#if defined(__x86_64__)
-/* vpdpbusd on twelve independent accumulators. */
-static double measure_avx512(void) {
-    const size_t rounds = 2000000;
-    double best = 1e9;
-    for (int run = 0; run < 5; run++) {
-        double start = seconds();
-        for (size_t i = 0; i < rounds; i++) {
-            __asm__ volatile("vpdpbusd %%zmm0, %%zmm0, %%zmm1\n vpdpbusd %%zmm0, %%zmm0, %%zmm2\n"
-                             "vpdpbusd %%zmm0, %%zmm0, %%zmm3\n vpdpbusd %%zmm0, %%zmm0, %%zmm4\n"
-                             "vpdpbusd %%zmm0, %%zmm0, %%zmm5\n vpdpbusd %%zmm0, %%zmm0, %%zmm6\n"
-                             "vpdpbusd %%zmm0, %%zmm0, %%zmm7\n vpdpbusd %%zmm0, %%zmm0, %%zmm8\n"
-                             "vpdpbusd %%zmm0, %%zmm0, %%zmm9\n vpdpbusd %%zmm0, %%zmm0, %%zmm10\n"
-                             "vpdpbusd %%zmm0, %%zmm0, %%zmm11\n vpdpbusd %%zmm0, %%zmm0, %%zmm12\n"
-                             :
-                             :
-                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                               "xmm8", "xmm9", "xmm10", "xmm11", "xmm12");
-        }
-        double elapsed = seconds() - start;
-        best = elapsed < best ? elapsed : best;
-    }
-    return 12.0 * 64.0 * (double)rounds / best;
-}
-#endif
-
-/* Multiplications a second of one core's best instruction, 0 where it is not known. */
-static double peak(void) {
-#if defined(__x86_64__)
-    if (octet_get_cpu() == OCTET_CPU_AVX512_VNNI) {
-        return measure_avx512();
-    }
-#endif
-    return 0.0;
 }
 
 static void fill(void *data, size_t count) {
@@ -179,7 +144,7 @@ done:
 }
 
 int main(int argc, char **argv) {
-    double limit = peak();
+    double limit = oct_peak_int8(octet_get_cpu());
     printf("level %s, peak %.1f GMAC/s\n", octet_cpu_name(octet_get_cpu()), limit * 1e-9);
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         if (argc > 1 && !strstr(layers[i].name, argv[1])) {
