@@ -347,8 +347,17 @@ static void test_failures(void **state) {
         cli("quantize %s --calib %s --output /dev/full", cli_path("float.onnx"), cli_path("x.npy")),
         1);
     cli_assert_one_line("No space left on device");
-    /* a cut-off model */
+    /* a file that must not grow so far */
     char command[1024];
+    snprintf(command, sizeof command,
+             "(ulimit -f 1; exec %s/octet quantize %s --calib %s --output %s 2> %s)",
+             OCTET_BINARY_DIR, cli_path("float.onnx"), cli_path("x.npy"), cli_path("never.onnx"),
+             cli_path("stderr.txt"));
+    int status = system(command);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    cli_read("stderr.txt", cli_err, sizeof cli_err);
+    assert_non_null(strstr(cli_err, "never.onnx: can't write the file: File too large"));
+    /* a cut-off model */
     snprintf(command, sizeof command, "head -c 900 %s > %s", cli_path("float.onnx"),
              cli_path("cut.onnx"));
     assert_int_equal(system(command), 0);

@@ -1,7 +1,8 @@
 /* The command's help, its manual page, and what it says to wrong arguments. */
 #include "cli.h"
 
-static const char *const commands[] = {"quantize", "run", "eval", "compare", "inspect", "bench", "version"};
+static const char *const commands[] = {"quantize", "run",   "eval",   "compare",
+                                       "inspect",  "bench", "version"};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void test_version(void **state) {
@@ -81,6 +82,7 @@ static void test_wrong_use(void **state) {
         {"quantize a --calib x --output o --samples 0", "--samples needs a whole number from 1"},
         {"quantize a --calib x --output o --samples 9x", "--samples needs a whole number from 1"},
         {"quantize a --calib x --output o --observer minmx", "did you mean 'minmax'"},
+        {"quantize a --calib x --output o --qconfig fbgem", "did you mean 'fbgemm'"},
         {"quantize a --calib x --output o --format tflite", "there are qdq, qoperator"},
         {"quantize a --calib x --output o --mean 1,x", "--mean is '1,x'"},
         {"quantize a --calib x --output o --resize=0x0", "--resize is '0x0'"},

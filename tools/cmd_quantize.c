@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "common.h"
 #include "quantize_report.h"
+#include "quantize_rules.h"
 #include "report.h"
 #include "samples.h"
 
@@ -16,9 +17,7 @@ typedef struct Settings {
     PreprocessOptions preprocess;
     DataOptions data;
     const char *calib, *output;
-    const char *qconfig, *observer;
-    bool per_tensor;
-    TextList skip, skip_type;
+    QuantizeRules rules;
     const char *bias;
     const char *format, *io;
     const char *save_stats;
@@ -45,77 +44,6 @@ static void release(Job *job) {
     octet_qconfig_mapping_free(job->mapping);
     octet_graph_free(job->graph);
     octet_thread_pool_free(job->pool);
-}
-
-static OctetStatus choose_qconfig(const Settings *settings, OctetQConfig *qconfig,
-                                  OctetDiagnostic *diagnostic) {
-    *qconfig = octet_qconfig_default();
-    OctetStatus status = OCTET_OK;
-    if (settings->qconfig) {
-        status = octet_qconfig_by_name(settings->qconfig, qconfig, diagnostic);
-    }
-    if (status == OCTET_OK && settings->observer) {
-        OctetObserverType type = OCTET_OBSERVER_MINMAX;
-        octet_observer_type_parse(settings->observer, &type);
-        OctetQSpec spec = qconfig->activation.spec;
-        qconfig->activation = octet_observer_options(type);
-        qconfig->activation.spec = spec;
-    }
-    if (status == OCTET_OK && settings->per_tensor && qconfig->quantize) {
-        OctetObserverOptions *weight = &qconfig->weight;
-        bool symmetric = octet_qscheme_is_symmetric(weight->spec.qscheme);
-        weight->spec.qscheme = symmetric ? OCTET_PER_TENSOR_SYMMETRIC : OCTET_PER_TENSOR_AFFINE;
-        if (weight->type == OCTET_OBSERVER_PER_CHANNEL_MINMAX) {
-            weight->type = OCTET_OBSERVER_MINMAX;
-        }
-    }
-    return status == OCTET_OK ? octet_qconfig_check(qconfig, diagnostic) : status;
-}
-
-/* A node that --skip names, by its name or a pattern. Nothing matched is most likely a typo. */
-static OctetStatus check_skip(const OctetGraph *graph, const char *pattern, bool by_type,
-                              OctetDiagnostic *diagnostic) {
-    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
-        const OctetNode *node = octet_graph_node_at(graph, i);
-        const char *text = by_type ? octet_node_op_type(node) : octet_node_name(node);
-        if (strcmp(pattern, text) == 0 || (!by_type && octet_glob_match(pattern, text))) {
-            return OCTET_OK;
-        }
-    }
-    return fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, NULL,
-                "--%s %s: the model has no such %s (octet inspect lists them)",
-                by_type ? "skip-type" : "skip", pattern, by_type ? "operator" : "node");
-}
-
-static OctetStatus make_mapping(Job *job, OctetDiagnostic *diagnostic) {
-    const Settings *settings = job->settings;
-    OctetQConfig qconfig;
-    OctetQConfig none = octet_qconfig_none();
-    OctetStatus status = choose_qconfig(settings, &qconfig, diagnostic);
-    if (status == OCTET_OK) {
-        status = octet_qconfig_mapping_create(&job->mapping, diagnostic);
-    }
-    if (status == OCTET_OK) {
-        status = octet_qconfig_mapping_set_global(job->mapping, &qconfig, diagnostic);
-    }
-    for (size_t i = 0; status == OCTET_OK && i < settings->skip_type.count; i++) {
-        const char *type = settings->skip_type.items[i];
-        status = check_skip(job->graph, type, true, diagnostic);
-        if (status == OCTET_OK) {
-            status = octet_qconfig_mapping_set_type(job->mapping, type, &none, diagnostic);
-        }
-    }
-    for (size_t i = 0; status == OCTET_OK && i < settings->skip.count; i++) {
-        const char *pattern = settings->skip.items[i];
-        status = check_skip(job->graph, pattern, false, diagnostic);
-        /* a name that has the characters of a pattern still names itself */
-        if (status == OCTET_OK && octet_graph_find_node(job->graph, pattern)) {
-            status = octet_qconfig_mapping_set_name(job->mapping, pattern, &none, diagnostic);
-        } else if (status == OCTET_OK) {
-            status = octet_qconfig_mapping_set_pattern(job->mapping, pattern, &none, diagnostic);
-        }
-    }
-    return status;
 }
 
 static OctetStatus calibrate_pass(Job *job, int pass, int passes, OctetDiagnostic *diagnostic) {
@@ -244,7 +172,7 @@ static OctetStatus quantize(Job *job, OctetDiagnostic *diagnostic) {
         status = model_load(model, &job->graph, diagnostic);
     }
     if (status == OCTET_OK) {
-        status = make_mapping(job, diagnostic);
+        status = rules_mapping(&settings->rules, job->graph, &job->mapping, diagnostic);
     }
     if (status == OCTET_OK) {
         status = preprocess_resolve(&settings->preprocess,
@@ -253,7 +181,7 @@ static OctetStatus quantize(Job *job, OctetDiagnostic *diagnostic) {
     }
     if (status == OCTET_OK) {
         /* PyTorch quantizes every output; so do models whose outputs are to carry integers */
-        bool octets_own = !settings->qconfig || strcmp(settings->qconfig, "octet") == 0;
+        bool octets_own = !settings->rules.qconfig || strcmp(settings->rules.qconfig, "octet") == 0;
         OctetPrepareOptions options = {.pool = job->pool,
                                        .quantize_outputs = !octets_own || int8_io(settings)};
         status = octet_prepare(job->graph, job->mapping, &options, &job->prepared, diagnostic);
@@ -283,7 +211,8 @@ static int check_settings(const Settings *settings) {
     if (settings->output && strcmp(settings->output, settings->operands.items[0]) == 0) {
         return usage_error("quantize", "--output would replace the float model");
     }
-    return preprocess_check("quantize", &settings->preprocess);
+    int code = rules_check(&settings->rules);
+    return code ? code : preprocess_check("quantize", &settings->preprocess);
 }
 
 static int run_quantize(const void *given) {
@@ -314,9 +243,6 @@ static int run_quantize(const void *given) {
     return code;
 }
 
-static const char *const observer_names[] = {
-    "minmax",     "moving-average", "histogram", "torch-histogram",
-    "percentile", "entropy",        "mse",       NULL};
 static const char *const format_names[] = {"qdq", "qoperator", NULL};
 static const char *const io_names[] = {"float", "int8", NULL};
 static const char *const bias_names[] = {"repair", "keep", "float", NULL};
@@ -332,20 +258,6 @@ static const Option options[] = {
 };
 
 static const Option method_options[] = {
-    {"observer", OPTION_CHOICE, offsetof(Settings, observer), "NAME",
-     "How the ranges of activations are found: minmax, moving-average, histogram, "
-     "torch-histogram, percentile, entropy, mse. Default: the qconfig's.",
-     observer_names},
-    {"qconfig", OPTION_TEXT, offsetof(Settings, qconfig), "NAME",
-     "octet (the default), fbgemm, x86, qnnpack, onednn, symmetric_qnnpack, "
-     "per_channel_symmetric_qnnpack, default, default_per_channel, none.",
-     NULL},
-    {"per-tensor", OPTION_FLAG, offsetof(Settings, per_tensor), NULL,
-     "One scale for each weight tensor instead of one for each output channel.", NULL},
-    {"skip", OPTION_LIST, offsetof(Settings, skip), "NODE",
-     "Leave this node in float; a pattern such as 'head/*' for several. May be repeated.", NULL},
-    {"skip-type", OPTION_LIST, offsetof(Settings, skip_type), "OP",
-     "Leave all operators of this type in float, such as Softmax. May be repeated.", NULL},
     {"bias", OPTION_CHOICE, offsetof(Settings, bias), "POLICY",
      "What happens to a bias that int32 can't hold: repair (the default) raises the channel's "
      "weight scale, keep saturates it, float leaves the layer in float.",
@@ -366,7 +278,8 @@ static const Option method_options[] = {
 
 static const OptionGroup groups[] = {
     {"Options", options, 0},
-    {"Quantization", method_options, 0},
+    {"Quantization", rules_options, offsetof(Settings, rules)},
+    {"Conversion", method_options, 0},
     {"Data", data_options, offsetof(Settings, data)},
     {"Preprocessing", preprocess_options, offsetof(Settings, preprocess)},
     {"Running", thread_options, offsetof(Settings, run)},

@@ -51,6 +51,8 @@ void report_start(const char *command) {
     command_name = command;
     octet_set_log_callback(on_log, NULL, OCTET_LOG_WARNING);
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    /* a limit on the size of files then is an error of the write like a full disk */
+    signal(SIGXFSZ, SIG_IGN);
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction before;

@@ -1,0 +1,118 @@
+#include "quantize_rules.h"
+
+#include "common.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static OctetStatus choose_qconfig(const QuantizeRules *rules, OctetQConfig *qconfig,
+                                  OctetDiagnostic *diagnostic) {
+    *qconfig = octet_qconfig_default();
+    OctetStatus status = OCTET_OK;
+    if (rules->qconfig) {
+        status = octet_qconfig_by_name(rules->qconfig, qconfig, diagnostic);
+    }
+    if (status == OCTET_OK && rules->observer) {
+        OctetObserverType type = OCTET_OBSERVER_MINMAX;
+        octet_observer_type_parse(rules->observer, &type);
+        OctetQSpec spec = qconfig->activation.spec;
+        qconfig->activation = octet_observer_options(type);
+        qconfig->activation.spec = spec;
+    }
+    if (status == OCTET_OK && rules->per_tensor && qconfig->quantize) {
+        OctetObserverOptions *weight = &qconfig->weight;
+        bool symmetric = octet_qscheme_is_symmetric(weight->spec.qscheme);
+        weight->spec.qscheme = symmetric ? OCTET_PER_TENSOR_SYMMETRIC : OCTET_PER_TENSOR_AFFINE;
+        if (weight->type == OCTET_OBSERVER_PER_CHANNEL_MINMAX) {
+            weight->type = OCTET_OBSERVER_MINMAX;
+        }
+    }
+    return status == OCTET_OK ? octet_qconfig_check(qconfig, diagnostic) : status;
+}
+
+/* A node that --skip names, by its name or a pattern. Nothing matched is most likely a typo. */
+static OctetStatus check_skip(const OctetGraph *graph, const char *pattern, bool by_type,
+                              OctetDiagnostic *diagnostic) {
+    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
+        const OctetNode *node = octet_graph_node_at(graph, i);
+        const char *text = by_type ? octet_node_op_type(node) : octet_node_name(node);
+        if (strcmp(pattern, text) == 0 || (!by_type && octet_glob_match(pattern, text))) {
+            return OCTET_OK;
+        }
+    }
+    return fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, NULL,
+                "--%s %s: the model has no such %s (octet inspect lists them)",
+                by_type ? "skip-type" : "skip", pattern, by_type ? "operator" : "node");
+}
+
+OctetStatus rules_mapping(const QuantizeRules *rules, const OctetGraph *graph,
+                          OctetQConfigMapping **mapping, OctetDiagnostic *diagnostic) {
+    OctetQConfig qconfig;
+    OctetQConfig none = octet_qconfig_none();
+    OctetStatus status = choose_qconfig(rules, &qconfig, diagnostic);
+    if (status == OCTET_OK) {
+        status = octet_qconfig_mapping_create(mapping, diagnostic);
+    }
+    if (status == OCTET_OK) {
+        status = octet_qconfig_mapping_set_global(*mapping, &qconfig, diagnostic);
+    }
+    for (size_t i = 0; status == OCTET_OK && i < rules->skip_type.count; i++) {
+        const char *type = rules->skip_type.items[i];
+        status = check_skip(graph, type, true, diagnostic);
+        if (status == OCTET_OK) {
+            status = octet_qconfig_mapping_set_type(*mapping, type, &none, diagnostic);
+        }
+    }
+    for (size_t i = 0; status == OCTET_OK && i < rules->skip.count; i++) {
+        const char *pattern = rules->skip.items[i];
+        status = check_skip(graph, pattern, false, diagnostic);
+        /* a name that has the characters of a pattern still names itself */
+        if (status == OCTET_OK && octet_graph_find_node(graph, pattern)) {
+            status = octet_qconfig_mapping_set_name(*mapping, pattern, &none, diagnostic);
+        } else if (status == OCTET_OK) {
+            status = octet_qconfig_mapping_set_pattern(*mapping, pattern, &none, diagnostic);
+        }
+    }
+    return status;
+}
+
+/* PyTorch's longer names are fine, too, so this is no choice of a list. */
+int rules_check(const QuantizeRules *rules) {
+    const char *name = rules->qconfig;
+    OctetQConfig qconfig;
+    if (!name || octet_qconfig_by_name(name, &qconfig, NULL) == OCTET_OK) {
+        return 0;
+    }
+    const char *names[32] = {NULL};
+    char known[256] = "";
+    for (int32_t i = 0; i < 31 && octet_qconfig_name(i); i++) {
+        size_t used = strlen(known);
+        names[i] = octet_qconfig_name(i);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *meant = closest(name, names);
+    return usage_error("quantize", "--qconfig can't be '%s'%s%s%s; there are %s", name,
+                       meant ? "; did you mean '" : "", meant ? meant : "", meant ? "'?" : "",
+                       known);
+}
+
+static const char *const observer_names[] = {
+    "minmax",     "moving-average", "histogram", "torch-histogram",
+    "percentile", "entropy",        "mse",       NULL};
+const Option rules_options[] = {
+    {"observer", OPTION_CHOICE, offsetof(QuantizeRules, observer), "NAME",
+     "How the ranges of activations are found: minmax, moving-average, histogram, "
+     "torch-histogram, percentile, entropy, mse. Default: the qconfig's.",
+     observer_names},
+    {"qconfig", OPTION_TEXT, offsetof(QuantizeRules, qconfig), "NAME",
+     "octet (the default), fbgemm, x86, qnnpack, onednn, symmetric_qnnpack, "
+     "per_channel_symmetric_qnnpack, default, default_per_channel, none.",
+     NULL},
+    {"per-tensor", OPTION_FLAG, offsetof(QuantizeRules, per_tensor), NULL,
+     "One scale for each weight tensor instead of one for each output channel.", NULL},
+    {"skip", OPTION_LIST, offsetof(QuantizeRules, skip), "NODE",
+     "Leave this node in float; a pattern such as 'head/*' for several. May be repeated.", NULL},
+    {"skip-type", OPTION_LIST, offsetof(QuantizeRules, skip_type), "OP",
+     "Leave all operators of this type in float, such as Softmax. May be repeated.", NULL},
+    {0},
+};

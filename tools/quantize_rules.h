@@ -1,0 +1,21 @@
+/* Which layers octet quantize quantizes, and how: qconfig, observer, what stays in float. */
+#ifndef OCTET_TOOLS_QUANTIZE_RULES_H
+#define OCTET_TOOLS_QUANTIZE_RULES_H
+
+#include "octet/octet.h"
+#include "options.h"
+
+typedef struct QuantizeRules {
+    const char *qconfig, *observer;
+    bool per_tensor;
+    TextList skip, skip_type;
+} QuantizeRules;
+extern const Option rules_options[];
+
+/* 0, or an exit code after an error was printed. */
+int rules_check(const QuantizeRules *rules);
+/* Free with octet_qconfig_mapping_free, also after a failure. */
+OctetStatus rules_mapping(const QuantizeRules *rules, const OctetGraph *graph,
+                          OctetQConfigMapping **mapping, OctetDiagnostic *diagnostic);
+
+#endif
