@@ -301,6 +301,13 @@ static void regions_are_aligned(void **state) {
     op_input(&h, OCTET_S64, SHAPE(1), &outside);
     assert_int_equal(op_run(&h), OCTET_ERROR_SHAPE);
     op_end(&h);
+    op_begin(&h, "", "RoiAlign", 16, 1);
+    op_input(&h, OCTET_F32, SHAPE(1, 1, 4, 4), ramp);
+    op_input(&h, OCTET_F32, SHAPE(1, 4), roi);
+    op_input(&h, OCTET_S64, SHAPE(1), &batch);
+    oct_node_set_int(h.graph, h.node, "output_height", (int64_t)1 << 62);
+    assert_int_equal(op_run(&h), OCTET_ERROR_FORMAT);
+    op_end(&h);
     const float pooled_roi[] = {0, 0, 0, 3, 3};
     const int64_t two[] = {2, 2};
     const float largest[] = {5, 7, 13, 15};

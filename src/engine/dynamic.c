@@ -256,6 +256,30 @@ static OctetStatus infer_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *d
     return status;
 }
 
+/* Operators whose output shapes do not depend on data count on shapes that are known by now; a
+ * shape of numbers alone whose product overflows is no shape that anyone can have. */
+static OctetStatus check_outputs(const OctNode *node, OctetDiagnostic *diagnostic) {
+    for (int32_t k = 0; k < node->output_count; k++) {
+        const OctValue *output = node->outputs[k];
+        if (!output || oct_value_has_static_shape(output)) {
+            continue;
+        }
+        bool numbers = output->shape.rank >= 0;
+        for (int32_t i = 0; i < output->shape.rank; i++) {
+            numbers = numbers && output->shape.dims[i] >= 0;
+        }
+        if (numbers) {
+            return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "the shape of %s is too large",
+                            output->name);
+        }
+        if (!(node->op->flags & OCT_OP_DYNAMIC)) {
+            return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "the shape of %s can't be known",
+                            output->name);
+        }
+    }
+    return OCTET_OK;
+}
+
 static OctetStatus prepare_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
     const OctetSession *session = scope->session;
     OctPrepare prepare = {.graph = scope->graph,
@@ -271,6 +295,7 @@ static OctetStatus prepare_cell(OctScope *scope, OctCell *cell, OctetDiagnostic 
     cell->op = (OctPreparedOp){0};
     cell->prepared = false;
     OCT_TRY(infer_cell(scope, cell, diagnostic));
+    OCT_TRY(check_outputs(cell->node, diagnostic));
     OCT_TRY(cell->node->op->prepare(&prepare, &cell->op));
     cell->prepared = true;
     size_t bytes = cell->op.workspace_bytes;

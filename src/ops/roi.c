@@ -24,8 +24,9 @@ static OctetStatus read_align(const OctNode *node, Align *align, OctetDiagnostic
                      .scale = oct_node_float(node, "spatial_scale", 1.0f),
                      .maximum = strcmp(mode, "max") == 0,
                      .half_pixel = strcmp(transform, "half_pixel") == 0};
-    bool legal = align->output_height > 0 && align->output_width > 0 && align->sampling >= 0 &&
-                 align->sampling < 65536;
+    bool legal = align->output_height > 0 && align->output_width > 0 &&
+                 align->output_height <= INT32_MAX && align->output_width <= INT32_MAX &&
+                 align->sampling >= 0 && align->sampling < 65536;
     if (!legal || (!align->maximum && strcmp(mode, "avg") != 0) ||
         (!align->half_pixel && strcmp(transform, "output_half_pixel") != 0)) {
         return oct_fail_op(diagnostic, OCTET_ERROR_FORMAT, node,
@@ -199,7 +200,8 @@ static OctetStatus prepare_align(const OctPrepare *prepare, OctPreparedOp *prepa
 static OctetStatus pooled_shape(const OctNode *node, int64_t *height, int64_t *width,
                                 OctetDiagnostic *diagnostic) {
     const int64_t *pooled = NULL;
-    if (oct_node_ints(node, "pooled_shape", &pooled) != 2 || pooled[0] < 1 || pooled[1] < 1) {
+    if (oct_node_ints(node, "pooled_shape", &pooled) != 2 || pooled[0] < 1 || pooled[1] < 1 ||
+        pooled[0] > INT32_MAX || pooled[1] > INT32_MAX) {
         return oct_fail_op(diagnostic, OCTET_ERROR_FORMAT, node, "has no legal pooled_shape");
     }
     *height = pooled[0];
