@@ -352,6 +352,25 @@ static void test_conv_transpose_random(void **state) {
     }
 }
 
+/* Kernels as large as their strides: every input pixel makes a block of the output. */
+static void test_conv_transpose_blocks(void **state) {
+    for (int i = 0; i < 150; i++) {
+        Case c = random_case(true);
+        NaiveConv *n = &c.naive;
+        n->in_channels /= n->groups;
+        n->out_channels /= n->groups;
+        n->groups = 1;
+        for (int axis = 0; axis < 3; axis++) {
+            n->stride[axis] = n->kernel[axis];
+            n->dilation[axis] = 1;
+            n->pad[axis] = c.pad_end[axis] = 0;
+            n->in[axis] = axis == 2 && i % 10 == 0 ? 130 : n->in[axis];
+            n->out[axis] = n->in[axis] * n->kernel[axis];
+        }
+        check(&c, *state);
+    }
+}
+
 static void test_other_runtimes(void **state) {
     static const OctetRequantize modes[] = {OCTET_REQUANTIZE_FBGEMM, OCTET_REQUANTIZE_QNNPACK,
                                             OCTET_REQUANTIZE_TFLITE,
@@ -459,8 +478,9 @@ static int stop_pool(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv_random),    cmocka_unit_test(test_conv_transpose_random),
-        cmocka_unit_test(test_other_runtimes), cmocka_unit_test(test_huge_window),
-        cmocka_unit_test(test_bias_scale),     cmocka_unit_test(test_fusion_through_float)};
+        cmocka_unit_test(test_conv_random),           cmocka_unit_test(test_conv_transpose_random),
+        cmocka_unit_test(test_conv_transpose_blocks), cmocka_unit_test(test_other_runtimes),
+        cmocka_unit_test(test_huge_window),           cmocka_unit_test(test_bias_scale),
+        cmocka_unit_test(test_fusion_through_float)};
     return cmocka_run_group_tests(tests, start_pool, stop_pool);
 }

@@ -32,5 +32,9 @@ OctetStatus oct_conv_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepa
 OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared);
 /* The same for what the kernels' driver has not: three axes, transposition, huge windows. */
 OctetStatus oct_conv_prepare_q8_gather(const OctPrepare *prepare, OctPreparedOp *prepared);
+/* Transposed convolutions whose kernel is their stride: every input pixel makes a block of its own
+ * in the output. */
+bool oct_conv_makes_blocks(const OctConvGeometry *geometry);
+OctetStatus oct_conv_prepare_q8_blocks(const OctPrepare *prepare, OctPreparedOp *prepared);
 
 #endif

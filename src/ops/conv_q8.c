@@ -182,6 +182,9 @@ static bool driver_has(const OctConvGeometry *geometry) {
 OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared) {
     OctConvGeometry geometry;
     OCT_TRY(oct_conv_geometry(prepare->node, &geometry, prepare->diagnostic));
+    if (oct_conv_makes_blocks(&geometry)) {
+        return oct_conv_prepare_q8_blocks(prepare, prepared);
+    }
     if (!driver_has(&geometry)) {
         return oct_conv_prepare_q8_gather(prepare, prepared);
     }

@@ -57,26 +57,41 @@ static size_t phase_outputs(const OctConvPhase *phase) {
     return (size_t)(phase->count[0] * phase->count[1] * phase->count[2]);
 }
 
-/* Position of output `index` of a phase, over all images. */
-static size_t decode(const OctConvPhase *phase, size_t index, int64_t *j) {
+/* An output of a phase: which image, and where in it. */
+typedef struct Cursor {
+    size_t image;
+    int64_t j[3];
+} Cursor;
+
+static Cursor cursor_at(const OctConvPhase *phase, size_t index) {
+    Cursor cursor;
     for (int i = 2; i >= 0; i--) {
-        j[i] = (int64_t)(index % (size_t)phase->count[i]);
+        cursor.j[i] = (int64_t)(index % (size_t)phase->count[i]);
         index /= (size_t)phase->count[i];
     }
-    return index;
+    cursor.image = index;
+    return cursor;
 }
 
-static void gather_row(const Work *work, size_t index, uint8_t *row) {
+static void advance(const OctConvPhase *phase, Cursor *cursor) {
+    for (int i = 2; i >= 0; i--) {
+        if (++cursor->j[i] < phase->count[i]) {
+            return;
+        }
+        cursor->j[i] = 0;
+    }
+    cursor->image++;
+}
+
+static void gather_row(const Work *work, const Cursor *cursor, uint8_t *row) {
     const ConvQ8 *conv = work->conv;
     const OctConvPhase *phase = work->phase;
-    int64_t j[3];
-    size_t image = decode(phase, index, j), inputs = conv->group_inputs;
-    size_t channels = conv->groups * inputs;
+    size_t inputs = conv->group_inputs, channels = conv->groups * inputs;
     for (size_t t = 0; t < phase->taps; t++) {
-        size_t pixel = image;
+        size_t pixel = cursor->image;
         bool inside = true;
         for (int i = 0; i < 3; i++) {
-            int64_t at = j[i] * phase->stride[i] + phase->offsets[t][i];
+            int64_t at = cursor->j[i] * phase->stride[i] + phase->offsets[t][i];
             inside = inside && at >= 0 && at < conv->in[i];
             pixel = pixel * (size_t)conv->in[i] + (size_t)at;
         }
@@ -91,13 +106,12 @@ static void gather_row(const Work *work, size_t index, uint8_t *row) {
     }
 }
 
-static size_t output_pixel(const Work *work, size_t index) {
+static size_t output_pixel(const Work *work, const Cursor *cursor) {
     const OctConvPhase *phase = work->phase;
-    int64_t j[3];
-    size_t pixel = decode(phase, index, j);
+    size_t pixel = cursor->image;
     for (int i = 0; i < 3; i++) {
-        pixel =
-            pixel * (size_t)work->conv->out[i] + (size_t)(phase->origin[i] + j[i] * phase->step[i]);
+        pixel = pixel * (size_t)work->conv->out[i] +
+                (size_t)(phase->origin[i] + cursor->j[i] * phase->step[i]);
     }
     return pixel;
 }
@@ -109,14 +123,16 @@ static void run_tile(const Work *work, char *slot, size_t first, size_t count) {
     uint8_t *rows = (uint8_t *)slot, *residual = NULL;
     char *output = slot + conv->output_at;
     OctQ8ConvSetup setup;
-    for (size_t r = 0; r < count; r++) {
-        gather_row(work, first + r, rows + r * packed->row_bytes);
+    Cursor cursor = cursor_at(work->phase, first);
+    size_t pixels[ROWS]; /* of the output */
+    for (size_t r = 0; r < count; r++, advance(work->phase, &cursor)) {
+        gather_row(work, &cursor, rows + r * packed->row_bytes);
+        pixels[r] = output_pixel(work, &cursor);
     }
     if (work->residual) {
         residual = (uint8_t *)slot + conv->residual_at;
         for (size_t r = 0; r < count; r++) {
-            memcpy(residual + r * channels,
-                   work->residual + output_pixel(work, first + r) * channels, channels);
+            memcpy(residual + r * channels, work->residual + pixels[r] * channels, channels);
         }
     }
     void *sums = conv->finish.separate ? slot + conv->accumulator_at : output;
@@ -128,7 +144,7 @@ static void run_tile(const Work *work, char *slot, size_t first, size_t count) {
                     slot + conv->kernel_at, NULL);
     oct_q8_finish_run(&conv->finish, conv->cpu, sums, count, residual, output, NULL);
     for (size_t r = 0; r < count; r++) {
-        memcpy(work->y + output_pixel(work, first + r) * bytes, output + r * bytes, bytes);
+        memcpy(work->y + pixels[r] * bytes, output + r * bytes, bytes);
     }
 }
 

@@ -23,7 +23,7 @@ OctetStatus oct_q8_weights_open(const OctNode *node, const OctValue *value, int3
                                 OctetDiagnostic *diagnostic) {
     const OctetQParams *qparams = &value->qparams;
     size_t bytes;
-    *weights = (OctQ8Weights){.channels = channels, .depth = depth};
+    *weights = (OctQ8Weights){.channels = channels, .depth = depth, .repeats = 1};
     if (!oct_q8_weights_usable(value, axis, channels)) {
         return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
                            "int8 needs constant weights of 8 bits with one scale or one an output "
@@ -245,7 +245,8 @@ static OctetStatus fill_numbers(const OctPrepare *prepare, const OctQ8Weights *w
         multipliers[c] = grid ? product / grid->scale[0] : product;
         Bias own = {0};
         if (bias_value) {
-            OCT_TRY(read_bias(prepare, bias_value, c, weights->channels, &own));
+            size_t own_channels = weights->channels / weights->repeats;
+            OCT_TRY(read_bias(prepare, bias_value, c % own_channels, own_channels, &own));
             OCT_TRY(integer_bias(prepare, finish->mode, &own, c, input_scale, weights->scales[c],
                                  &bias[c]));
         }

@@ -15,6 +15,7 @@ typedef struct OctQ8Weights {
     int32_t *zero_points; /* one a channel */
     float *scales;        /* likewise */
     bool has_zero_points; /* any that is not 0 */
+    size_t repeats;       /* how often the layer's channels stand one after the other; 1 */
     const uint8_t *source;
     uint8_t flip; /* 0x80 for u8: 128 off integers and zero points */
 } OctQ8Weights;
