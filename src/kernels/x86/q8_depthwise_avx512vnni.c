@@ -40,25 +40,25 @@ static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *arg
     typedef struct Constants##bits {                                                               \
         F high;                                                                                    \
         V zero_point, minimum, maximum;                                                            \
-        bool words;                                                                                \
+        bool words, bounded;                                                                       \
     } Constants##bits;                                                                             \
     OCT_INLINE Constants##bits make_constants_##bits(const OctQ8Epilogue *epilogue) {              \
         return (Constants##bits){                                                                  \
-            .high = MM##_set1_ps(                                                                  \
-                epilogue->bounded ? 0x1p30f : (float)(epilogue->maximum - epilogue->zero_point)),  \
+            .high = MM##_set1_ps((float)(epilogue->maximum - epilogue->zero_point)),               \
             .zero_point = MM##_set1_epi16(epilogue->zero_point),                                   \
             .minimum = MM##_set1_epi8((char)epilogue->minimum),                                    \
             .maximum = MM##_set1_epi8((char)epilogue->maximum),                                    \
             .words = epilogue->kind != OCT_Q8_OUT_U8,                                              \
+            .bounded = epilogue->bounded,                                                          \
         };                                                                                         \
     }                                                                                              \
-    OCT_INLINE V requantize_##bits(const Constants##bits *constants, const V *acc,                 \
+    OCT_INLINE V requantize_##bits(const Constants##bits *constants, bool bounded, const V *acc,   \
                                    const float *multipliers) {                                     \
         V q[4];                                                                                    \
         OCT_EACH_VECTOR(v, 4, {                                                                    \
             F value =                                                                              \
                 MM##_mul_ps(MM##_cvtepi32_ps(acc[v]), MM##_loadu_ps(multipliers + bits / 32 * v)); \
-            q[v] = MM##_cvtps_epi32(MM##_min_ps(value, constants->high));                          \
+            q[v] = MM##_cvtps_epi32(bounded ? value : MM##_min_ps(value, constants->high));        \
         });                                                                                        \
         V low_half = MM##_adds_epi16(MM##_packs_epi32(q[0], q[1]), constants->zero_point);         \
         V high_half = MM##_adds_epi16(MM##_packs_epi32(q[2], q[3]), constants->zero_point);        \
@@ -74,7 +74,9 @@ static __attribute__((noinline)) void finish_words(const OctQ8DepthwiseArgs *arg
             finish_words(args, raw, multipliers, bits / 128, count, pixel, channel);               \
             return;                                                                                \
         }                                                                                          \
-        V bytes = requantize_##bits(constants, acc, multipliers);                                  \
+        V bytes = __builtin_expect(constants->bounded, 1)                                          \
+                      ? requantize_##bits(constants, true, acc, multipliers)                       \
+                      : requantize_##bits(constants, false, acc, multipliers);                     \
         uint8_t *output = (uint8_t *)args->output + pixel * args->output_stride + channel;         \
         if (count == bits / 8) {                                                                   \
             store((V *)(void *)output, bytes);                                                     \
