@@ -72,7 +72,7 @@ struct OctetSession {
     OctetSessionOptions options;
     OctPackStore *packs;
     bool observe_any_layout; /* see observe.h */
-    const OctGraph *base; /* what plans are made from: simplified, shared or own_base */
+    const OctGraph *base;    /* what plans are made from: simplified, shared or own_base */
     OctGraph *own_base;
     /* Nodes for whose grids Octet has no int8 kernel, found when they were prepared; they compute
      * in float from then on. */

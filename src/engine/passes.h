@@ -9,6 +9,9 @@
  * outputs dequantized unless the user wants integers. */
 OctetStatus oct_plan_borders(OctetSession *session, OctPlan *plan, OctetDiagnostic *diagnostic);
 
+/* u8 activations and s8 weights only, apart from the tensors of the caller. */
+OctetStatus oct_plan_rebase(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
+
 /* Makes every node purely int8 or purely float: s8 activations become u8, weights s8, and explicit
  * conversions stand where the two meet. Afterwards no node has operands of both kinds. */
 OctetStatus oct_plan_regions(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);

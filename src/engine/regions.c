@@ -20,91 +20,6 @@ typedef struct Regions {
 
 static const OctetQParams none = {.axis = -1};
 
-/* ---- rebasing ---- */
-
-static bool is_matrix(const OctNode *node) {
-    return oct_node_is(node, "Conv") || oct_node_is(node, "ConvTranspose") ||
-           oct_node_is(node, "Gemm") || oct_node_is(node, "MatMul");
-}
-
-typedef struct Rebase {
-    const OctValue *value;
-    OctetDType to;
-} Rebase;
-
-/* u8 to s8 or back: 128 off the integers and off the zero points. */
-static OctetStatus rebase_tensor(void *user, OctetTensor **tensor, OctetDiagnostic *diagnostic) {
-    const Rebase *rebase = user;
-    const OctetTensor *from = oct_value_tensor(rebase->value);
-    OctetQParams qparams = rebase->value->qparams;
-    int32_t shift = rebase->to == OCTET_U8 ? 128 : -128;
-    OCT_TRY(octet_tensor_create(rebase->to, &from->shape, tensor, diagnostic));
-    uint8_t *out = (*tensor)->data;
-    const uint8_t *in = from->data;
-    for (size_t i = 0; i < from->bytes; i++) {
-        out[i] = in[i] ^ 0x80;
-    }
-    qparams.dtype = rebase->to;
-    OctetStatus status = octet_tensor_set_qparams(*tensor, &qparams, diagnostic);
-    if (status != OCTET_OK) {
-        octet_tensor_free(*tensor);
-        *tensor = NULL;
-        return status;
-    }
-    for (int64_t i = 0; i < qparams.count; i++) {
-        (*tensor)->qparams.zero_point[i] += shift;
-    }
-    return OCTET_OK;
-}
-
-static OctetStatus rebase_constant(Regions *r, OctNode *node, int32_t k, OctetDType to) {
-    OctValue *value = node->inputs[k];
-    OctValue *rebased;
-    OctConstant *constant;
-    Rebase rebase = {value, to};
-    OctPackKey key = {.kernel = "rebase", .constants = {oct_constant_id(value->constant)}};
-    OCT_TRY(oct_pack_constant(r->session->packs, &key, rebase_tensor, &rebase, &constant,
-                              r->diagnostic));
-    OctetStatus status =
-        oct_add_shared_constant(r->graph, value->name, constant, &rebased, r->diagnostic);
-    oct_constant_release(constant);
-    if (status == OCTET_OK) {
-        node->inputs[k] = rebased;
-    }
-    return status;
-}
-
-static bool in_octet_domain(const OctNode *node) {
-    return node && strcmp(node->domain, "octet") == 0;
-}
-
-/* Activations become u8, weights of matrix products s8. The integers of the caller's tensors stay
- * as they are: the conversions at the border translate. */
-static OctetStatus rebase_all(Regions *r) {
-    for (int32_t i = 0; i < r->graph->value_count; i++) {
-        OctValue *value = r->graph->values[i];
-        if (value->qparams.dtype == OCTET_S8 && value->producer && !value->is_output) {
-            value->qparams.dtype = OCTET_U8;
-            value->qparams.zero_point[0] += 128;
-        }
-    }
-    for (int32_t i = 0; i < r->graph->node_count; i++) {
-        OctNode *node = r->graph->nodes[i];
-        for (int32_t k = 0; k < node->input_count; k++) {
-            const OctValue *input = node->inputs[k];
-            if (!input || !input->constant) {
-                continue;
-            }
-            OctetDType dtype = input->qparams.dtype;
-            OctetDType want = k == 1 && is_matrix(node) ? OCTET_S8 : OCTET_U8;
-            if ((dtype == OCTET_U8 || dtype == OCTET_S8) && dtype != want) {
-                OCT_TRY(rebase_constant(r, node, k, want));
-            }
-        }
-    }
-    return OCTET_OK;
-}
-
 /* ---- conversions ---- */
 
 static bool owns(const OctGraph *graph, const OctValue *value) {
@@ -304,10 +219,10 @@ static OctetStatus make_mover(Regions *r, OctNode *node, OctNode *after) {
 /* Weights may be quantized per channel, a layer's bias may be s32 or float. */
 static bool operand_allows_int8(const OctNode *node, int32_t k) {
     const OctValue *input = node->inputs[k];
-    if (is_matrix(node) && k == 1 && input->constant) {
+    if (oct_node_is_layer(node) && k == 1 && input->constant) {
         return input->qparams.dtype == OCTET_S8 && input->qparams.block_size == 0;
     }
-    if (is_matrix(node) && k == 2) {
+    if (oct_node_is_layer(node) && k == 2) {
         return input->constant != NULL;
     }
     return oct_value_is_8bit(input) || (k > 0 && input->constant && !oct_value_quantized(input));
@@ -316,7 +231,7 @@ static bool operand_allows_int8(const OctNode *node, int32_t k) {
 /* The accumulators of a layer, or of a product of two activations, can leave it as floats. */
 static bool gives_real_numbers(const OctNode *node) {
     const OctValue *weight = oct_node_input(node, 1);
-    return is_matrix(node) && weight && (weight->constant || oct_node_is(node, "MatMul"));
+    return oct_node_is_layer(node) && weight && (weight->constant || oct_node_is(node, "MatMul"));
 }
 
 static const char *reason_for_float(const OctNode *node) {
@@ -331,8 +246,8 @@ static const char *reason_for_float(const OctNode *node) {
     }
     for (int32_t k = 0; k < node->input_count; k++) {
         if (oct_input_is_data(node, k) && !operand_allows_int8(node, k)) {
-            return k == 1 && is_matrix(node) ? "its weights are not quantized to 8 bits"
-                                             : "an input of it is not quantized to 8 bits";
+            return k == 1 && oct_node_is_layer(node) ? "its weights are not quantized to 8 bits"
+                                                     : "an input of it is not quantized to 8 bits";
         }
     }
     for (int32_t k = 0; k < node->output_count; k++) {
@@ -363,7 +278,7 @@ static bool fills_beside_grid(const OctNode *node) {
 }
 
 static OctetStatus decide(Regions *r, OctNode *node, OctNode *after) {
-    if (in_octet_domain(node)) {
+    if (strcmp(node->domain, "octet") == 0) {
         return OCTET_OK;
     }
     OCT_TRY(settle_children(r, node));
@@ -398,7 +313,8 @@ OctetStatus oct_plan_regions(OctetSession *session, OctGraph *graph, OctetDiagno
     int32_t count;
     Regions r = {.session = session, .graph = graph, .diagnostic = diagnostic};
     OctNode **nodes = oct_snapshot_nodes(graph, &count);
-    OctetStatus status = nodes ? rebase_all(&r) : oct_fail_memory(diagnostic);
+    OctetStatus status =
+        nodes ? oct_plan_rebase(session, graph, diagnostic) : oct_fail_memory(diagnostic);
     r.value_count = graph->value_count;
     r.dequantized = oct_calloc((size_t)r.value_count + 1, sizeof(OctValue *));
     if (!r.dequantized && status == OCTET_OK) {

@@ -119,3 +119,8 @@ bool oct_input_is_data(const OctNode *node, int32_t k) {
     }
     return true;
 }
+
+bool oct_node_is_layer(const OctNode *node) {
+    return oct_node_is(node, "Conv") || oct_node_is(node, "ConvTranspose") ||
+           oct_node_is(node, "Gemm") || oct_node_is(node, "MatMul");
+}

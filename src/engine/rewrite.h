@@ -34,5 +34,7 @@ bool oct_input_is_data(const OctNode *node, int32_t k);
 /* ONNX's own operator of that name? */
 bool oct_node_is(const OctNode *node, const char *op_type);
 bool oct_node_has_graph(const OctNode *node);
+/* Convolutions and matrix products: input 1 is a matrix of weights, input 2 a bias. */
+bool oct_node_is_layer(const OctNode *node);
 
 #endif

@@ -1,0 +1,185 @@
+/* Values of the dynamic part and their memory; scopes are made and freed here. */
+#include "base/diag.h"
+#include "base/tensor.h"
+#include "engine/dynamic.h"
+
+#include <string.h>
+
+struct OctBuffer {
+    int32_t holders;
+    OctDynamic *dynamic;
+    size_t bytes;
+    void *data;
+};
+
+/* ---- values ---- */
+
+OctDynamicValue *oct_scope_value(OctScope *scope, const OctValue *value) {
+    for (OctScope *s = scope; s; s = s->parent) {
+        if (value->id >= 0 && value->id < s->value_count && s->graph->values[value->id] == value) {
+            return &s->values[value->id];
+        }
+    }
+    return NULL;
+}
+
+void oct_dynamic_drop(OctDynamicValue *value) {
+    OctBuffer *buffer = value->buffer;
+    if (buffer && --buffer->holders == 0) {
+        buffer->dynamic->live_bytes -= buffer->bytes;
+        oct_aligned_free(buffer->data);
+        oct_free(buffer);
+    }
+    value->buffer = NULL;
+    value->view = (OctView){.shape = {.rank = -1}};
+}
+
+void oct_dynamic_share(OctDynamicValue *to, const OctDynamicValue *from) {
+    OctBuffer *buffer = from->buffer;
+    OctView view = from->view;
+    if (buffer) {
+        buffer->holders++;
+    }
+    oct_dynamic_drop(to);
+    to->buffer = buffer;
+    to->view = view;
+}
+
+OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetDType dtype,
+                                 const OctetShape *shape, OctetDiagnostic *diagnostic) {
+    OctDynamic *dynamic = scope->dynamic;
+    size_t bytes;
+    OCT_TRY(oct_tensor_bytes(dtype, shape, &bytes, diagnostic));
+    uint64_t limit = scope->session->options.max_memory_bytes;
+    if (bytes > limit || dynamic->live_bytes > limit - bytes) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                        "a tensor of %zu bytes exceeds the limit on memory", bytes);
+    }
+    OctBuffer *buffer = oct_calloc(1, sizeof *buffer);
+    void *data = oct_aligned_alloc(bytes);
+    if (!buffer || !data) {
+        oct_free(buffer);
+        oct_aligned_free(data);
+        return oct_fail_memory(diagnostic);
+    }
+    memset(data, 0, bytes);
+    *buffer = (OctBuffer){1, dynamic, bytes, data};
+    dynamic->live_bytes += bytes;
+    oct_dynamic_drop(value);
+    value->buffer = buffer;
+    value->view = (OctView){data, dtype, *shape};
+    return OCTET_OK;
+}
+
+/* ---- making and freeing ---- */
+
+static void free_scope(OctScope *scope) {
+    if (!scope) {
+        return;
+    }
+    for (int32_t i = 0; i < scope->cell_count; i++) {
+        OctCell *cell = &scope->cells[i];
+        if (cell->op.destroy) {
+            cell->op.destroy(cell->op.state);
+        }
+        for (int32_t k = 0; k < cell->child_count; k++) {
+            free_scope(cell->children[k]);
+        }
+        oct_free(cell->children);
+        oct_free(cell->inputs);
+        oct_free(cell->outputs);
+        oct_arena_free(cell->arena);
+    }
+    for (int32_t i = 0; i < scope->value_count && scope->values; i++) {
+        oct_dynamic_drop(&scope->values[i]);
+        oct_free(scope->values[i].known);
+    }
+    oct_free(scope->cells);
+    oct_free(scope->values);
+    oct_free(scope);
+}
+
+static OctetStatus make_scope(OctDynamic *dynamic, OctGraph *graph, OctScope *parent, bool all,
+                              OctScope **scope, OctetDiagnostic *diagnostic);
+
+static OctetStatus make_cell(OctScope *scope, OctNode *node, OctCell *cell,
+                             OctetDiagnostic *diagnostic) {
+    cell->node = node;
+    cell->inputs = oct_calloc((size_t)node->input_count + 1, sizeof(OctView));
+    cell->outputs = oct_calloc((size_t)node->output_count + 1, sizeof(OctView));
+    cell->children = oct_calloc((size_t)node->attribute_count + 1, sizeof(OctScope *));
+    if (!cell->inputs || !cell->outputs || !cell->children) {
+        return oct_fail_memory(diagnostic);
+    }
+    for (int32_t i = 0; i < node->attribute_count; i++) {
+        if (node->attributes[i].type == OCT_ATTRIBUTE_GRAPH) {
+            OCT_TRY(make_scope(scope->dynamic, node->attributes[i].v.graph, scope, true,
+                               &cell->children[cell->child_count], diagnostic));
+            cell->child_count++;
+        }
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus fill_scope(OctScope *scope, bool all, OctetDiagnostic *diagnostic) {
+    OctGraph *graph = scope->graph;
+    OctUses uses;
+    OCT_TRY(oct_graph_uses(graph, &uses, diagnostic));
+    for (int32_t i = 0; i < graph->value_count; i++) {
+        OctDynamicValue *value = &scope->values[i];
+        const OctetTensor *tensor = oct_value_tensor(graph->values[i]);
+        value->view = tensor ? (OctView){tensor->data, tensor->dtype, tensor->shape}
+                             : (OctView){.shape = {.rank = -1}};
+        /* outputs stay until the scope runs again */
+        value->uses = oct_uses_count(&uses, graph->values[i]) + uses.output_uses[i];
+    }
+    oct_uses_free(&uses);
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        OctNode *node = graph->nodes[i];
+        if (!node->dead && (all || !node->plan)) {
+            OCT_TRY(make_cell(scope, node, &scope->cells[scope->cell_count++], diagnostic));
+        }
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus make_scope(OctDynamic *dynamic, OctGraph *graph, OctScope *parent, bool all,
+                              OctScope **scope, OctetDiagnostic *diagnostic) {
+    OctScope *made = oct_calloc(1, sizeof *made);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    made->session = dynamic->session;
+    made->dynamic = dynamic;
+    made->graph = graph;
+    made->parent = parent;
+    made->cells = oct_calloc((size_t)graph->node_count + 1, sizeof *made->cells);
+    made->values = oct_calloc((size_t)graph->value_count + 1, sizeof *made->values);
+    made->value_count = graph->value_count;
+    OctetStatus status = made->cells && made->values ? fill_scope(made, all, diagnostic)
+                                                     : oct_fail_memory(diagnostic);
+    if (status != OCTET_OK) {
+        free_scope(made);
+        return status;
+    }
+    *scope = made;
+    return OCTET_OK;
+}
+
+OctetStatus oct_dynamic_create(OctetSession *session, OctPlan *plan, OctetDiagnostic *diagnostic) {
+    OctDynamic *dynamic = oct_calloc(1, sizeof *dynamic);
+    if (!dynamic) {
+        return oct_fail_memory(diagnostic);
+    }
+    dynamic->session = session;
+    plan->dynamic = dynamic;
+    return make_scope(dynamic, plan->graph, NULL, false, &dynamic->root, diagnostic);
+}
+
+void oct_dynamic_free(OctDynamic *dynamic) {
+    if (dynamic) {
+        free_scope(dynamic->root);
+        oct_aligned_free(dynamic->workspace);
+        oct_free(dynamic);
+    }
+}
