@@ -81,18 +81,17 @@ static const uint8_t *row_of(const OctQ8ConvArgs *args, size_t t, size_t pixel) 
                           : args->input + pixel * args->input_stride;
 }
 
-/* k bytes as 16-bit integers, zeros up to a multiple of four. */
+/* k bytes, and up to three behind, as 16-bit integers. */
 static void widen_row(const uint8_t *x, size_t k, int16_t *to) {
     size_t i = 0;
     for (; i + 16 <= k; i += 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(x + i));
         _mm256_storeu_si256((__m256i *)(void *)(to + i), _mm256_cvtepu8_epi16(bytes));
     }
-    for (; i < k; i++) {
-        to[i] = x[i];
-    }
-    for (; i % 4 != 0; i++) {
-        to[i] = 0;
+    for (; i < k; i += 4) {
+        int32_t four;
+        memcpy(&four, x + i, 4);
+        _mm_storel_epi64((__m128i *)(void *)(to + i), _mm_cvtepu8_epi16(_mm_cvtsi32_si128(four)));
     }
 }
 
