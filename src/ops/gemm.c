@@ -160,7 +160,10 @@ static OctetStatus infer_product(OctGraph *graph, OctNode *node, OctetDiagnostic
 
 static OctetStatus prepare_product(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
-    bool quantized = oct_value_quantized(node->inputs[0]) || oct_value_quantized(node->outputs[0]);
+    const OctValue *b = node->inputs[1];
+    bool packs = b->constant && b->shape.rank == 2; /* then packing dequantizes it once */
+    bool quantized = oct_value_quantized(node->inputs[0]) ||
+                     oct_value_quantized(node->outputs[0]) || (oct_value_quantized(b) && !packs);
     if (node->inputs[0]->dtype != OCTET_F32) {
         return oct_gemm_prepare_integer(prepare, prepared);
     }

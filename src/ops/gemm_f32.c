@@ -5,6 +5,7 @@
 #include "ops/fused_activation.h"
 #include "ops/gemm.h"
 #include "ops/quantized.h"
+#include "ops/rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,7 +28,10 @@ typedef struct GemmF32 {
     float alpha, beta;
     size_t c_row_stride, c_column_stride; /* SUMMAND_SEPARATE */
     OctFusedActivation activation;
-    size_t transposed_offset, pack_offset; /* in the workspace */
+    /* Products that threads compute at a time, each in a part of the workspace. With 1, threads
+     * share the work of one product after the other. */
+    size_t slots, slot_bytes;
+    size_t transposed_offset, pack_offset; /* in a slot's part */
 } GemmF32;
 
 static void destroy(void *state) {
@@ -57,54 +61,80 @@ static void finish_row(void *user, size_t row) {
     }
 }
 
-static void multiply(const GemmF32 *gemm, const OctRun *run, const OctF32GemmCall *call,
-                     const float *b) {
+typedef struct Work {
+    const GemmF32 *gemm;
+    const OctRun *run;
+    OctetThreadPool *pool; /* within one product */
+} Work;
+
+static void multiply(const Work *work, const OctF32GemmCall *call, const float *b, size_t slot) {
+    const GemmF32 *gemm = work->gemm;
     if (gemm->product.k == 0) {
         memset(call->output, 0, call->m * gemm->spec.n * sizeof(float));
     } else if (gemm->pack) {
-        oct_f32_gemm_run(oct_pack_data(gemm->pack), call, run->pool);
+        oct_f32_gemm_run(oct_pack_data(gemm->pack), call, work->pool);
     } else {
         OctF32GemmSpec spec = gemm->spec;
         spec.b = b;
-        spec.bias = gemm->summand == SUMMAND_BIAS ? run->inputs[2].data : NULL;
-        oct_f32_matmul_run(gemm->cpu, &spec, call, oct_workspace_at(run, gemm->pack_offset),
-                           run->pool);
+        spec.bias = gemm->summand == SUMMAND_BIAS ? work->run->inputs[2].data : NULL;
+        oct_f32_matmul_run(gemm->cpu, &spec, call,
+                           oct_workspace_at(work->run, slot * gemm->slot_bytes + gemm->pack_offset),
+                           work->pool);
+    }
+}
+
+static void run_product(const Work *work, size_t index, size_t slot) {
+    const GemmF32 *gemm = work->gemm;
+    const OctRun *run = work->run;
+    const OctProduct *product = &gemm->product;
+    const float *a = run->inputs[0].data, *b = run->inputs[1].data;
+    float *y = run->outputs[0].data;
+    size_t m = (size_t)product->m, k = (size_t)product->k, n = (size_t)product->n;
+    int64_t a_matrix, b_matrix;
+    oct_product_matrices(product, (int64_t)index, &a_matrix, &b_matrix);
+    OctF32GemmCall call = {.m = m,
+                           .a = a + (size_t)a_matrix * m * k,
+                           .a_stride = k,
+                           .output = y + index * m * n,
+                           .output_stride = n,
+                           .minimum = gemm->separate ? -INFINITY : gemm->activation.minimum,
+                           .maximum = gemm->separate ? INFINITY : gemm->activation.maximum};
+    if (product->a_transposed) {
+        float *copy = oct_workspace_at(run, slot * gemm->slot_bytes + gemm->transposed_offset);
+        oct_transpose_matrix(sizeof(float), 1, k, m, call.a, copy, work->pool);
+        call.a = copy;
+    }
+    if (gemm->summand == SUMMAND_RESIDUAL) {
+        call.residual = run->inputs[2].data;
+    }
+    multiply(work, &call, b + (size_t)b_matrix * k * n, slot);
+}
+
+static void run_slot(void *user, size_t slot) {
+    const Work *work = user;
+    size_t begin, end;
+    oct_split_range((size_t)work->gemm->product.batch, work->gemm->slots, slot, &begin, &end);
+    for (size_t index = begin; index < end; index++) {
+        run_product(work, index, slot);
     }
 }
 
 static OctetStatus run_gemm(void *state, const OctRun *run) {
     const GemmF32 *gemm = state;
     const OctProduct *product = &gemm->product;
-    const float *a = run->inputs[0].data, *b = run->inputs[1].data;
-    float *y = run->outputs[0].data;
-    size_t m = (size_t)product->m, k = (size_t)product->k, n = (size_t)product->n;
-    size_t batch = m * n == 0 ? 0 : (size_t)product->batch;
-    for (size_t index = 0; index < batch; index++) {
-        int64_t a_matrix, b_matrix;
-        oct_product_matrices(product, (int64_t)index, &a_matrix, &b_matrix);
-        OctF32GemmCall call = {.m = m,
-                               .a = a + (size_t)a_matrix * m * k,
-                               .a_stride = k,
-                               .output = y + index * m * n,
-                               .output_stride = n,
-                               .minimum = gemm->separate ? -INFINITY : gemm->activation.minimum,
-                               .maximum = gemm->separate ? INFINITY : gemm->activation.maximum};
-        if (product->a_transposed) {
-            float *copy = oct_workspace_at(run, gemm->transposed_offset);
-            oct_transpose_matrix(sizeof(float), 1, k, m, call.a, copy, run->pool);
-            call.a = copy;
-        }
-        if (gemm->summand == SUMMAND_RESIDUAL) {
-            call.residual = run->inputs[2].data;
-        }
-        multiply(gemm, run, &call, b + (size_t)b_matrix * k * n);
+    size_t rows = (size_t)product->batch * (size_t)product->m, n = (size_t)product->n;
+    Work work = {gemm, run, gemm->slots > 1 ? NULL : run->pool};
+    if (rows * n == 0) {
+        return OCTET_OK;
     }
-    if (gemm->separate && batch > 0) {
+    oct_parallel_for(run->pool, run_slot, &work, gemm->slots);
+    if (gemm->separate) {
         bool has_c = gemm->summand == SUMMAND_SEPARATE;
-        Pass pass = {gemm, has_c ? run->inputs[2].data : NULL, y};
-        oct_parallel_for(run->pool, finish_row, &pass, batch * m);
+        Pass pass = {gemm, has_c ? run->inputs[2].data : NULL, run->outputs[0].data};
+        oct_parallel_for(run->pool, finish_row, &pass, rows);
     }
-    oct_fused_activation_run(&gemm->activation, gemm->cpu, y, batch * m * n, run->pool);
+    oct_fused_activation_run(&gemm->activation, gemm->cpu, run->outputs[0].data, rows * n,
+                             run->pool);
     return OCTET_OK;
 }
 
@@ -185,6 +215,23 @@ static OctetStatus bind_summand(const OctPrepare *prepare, bool constant_b, Gemm
     return OCTET_OK;
 }
 
+/* A slot's part of the workspace. */
+static OctetStatus reserve(const OctPrepare *prepare, bool constant_b, GemmF32 *gemm) {
+    const OctProduct *product = &gemm->product;
+    size_t bytes = (size_t)product->m * (size_t)product->k * sizeof(float);
+    if (product->a_transposed) {
+        OCT_TRY(oct_workspace_add(&gemm->slot_bytes, bytes, &gemm->transposed_offset,
+                                  prepare->diagnostic));
+    }
+    if (constant_b) {
+        return OCTET_OK;
+    }
+    if (!oct_f32_matmul_workspace_bytes(prepare->cpu, gemm->spec.k, gemm->spec.n, &bytes)) {
+        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_LIMIT, prepare->node, "B is too large");
+    }
+    return oct_workspace_add(&gemm->slot_bytes, bytes, &gemm->pack_offset, prepare->diagnostic);
+}
+
 OctetStatus oct_gemm_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
     GemmF32 *gemm = oct_prepare_state(prepare, prepared, sizeof *gemm);
@@ -210,22 +257,17 @@ OctetStatus oct_gemm_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepa
     bool constant_b = oct_is_constant(node->inputs[1]) && product->b_count == 1;
     OCT_TRY(oct_fused_activation_read(node, &gemm->activation, prepare->diagnostic));
     OCT_TRY(bind_summand(prepare, constant_b, gemm));
+    bool many = prepare->threads > 1 && (uint64_t)product->batch >= 2 * prepare->threads;
+    gemm->slots = many ? prepare->threads : 1;
     if (product->m == 0 || product->n == 0 || product->k == 0) {
         return OCTET_OK;
     }
-    size_t bytes = (size_t)product->m * (size_t)product->k * sizeof(float);
-    if (product->a_transposed) {
-        OCT_TRY(oct_workspace_add(&prepared->workspace_bytes, bytes, &gemm->transposed_offset,
-                                  prepare->diagnostic));
-    }
+    OCT_TRY(reserve(prepare, constant_b, gemm));
     if (constant_b) {
         OCT_TRY(pack_b(prepare, gemm));
         prepared->kernel = oct_f32_gemm_kernel_name(oct_pack_data(gemm->pack));
-        return OCTET_OK;
     }
-    if (!oct_f32_matmul_workspace_bytes(prepare->cpu, gemm->spec.k, gemm->spec.n, &bytes)) {
-        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_LIMIT, node, "B is too large");
-    }
-    return oct_workspace_add(&prepared->workspace_bytes, bytes, &gemm->pack_offset,
-                             prepare->diagnostic);
+    return oct_mul_size(gemm->slot_bytes, gemm->slots, &prepared->workspace_bytes)
+               ? OCTET_OK
+               : oct_fail_op(prepare->diagnostic, OCTET_ERROR_LIMIT, node, "is too large");
 }

@@ -3,6 +3,7 @@
 #include "kernels/transpose.h"
 #include "ops/gemm.h"
 #include "ops/q8_layer.h"
+#include "ops/rows.h"
 #include "ops/through_float.h"
 
 typedef struct GemmQ8 {
@@ -12,7 +13,10 @@ typedef struct GemmQ8 {
     OctPack **packs; /* one a matrix of B; NULL when B is an activation */
     OctQ8ConvSetup setup;
     OctQ8Matmul matmul; /* what does not change between products */
-    size_t transposed_offset, kernel_offset, accumulator_offset; /* in the workspace */
+    /* Products that threads compute at a time, each in a part of the workspace. With 1, threads
+     * share the work of one product after the other. */
+    size_t slots, slot_bytes;
+    size_t transposed_offset, kernel_offset, accumulator_offset; /* in a slot's part */
 } GemmQ8;
 
 static void destroy(void *state) {
@@ -25,40 +29,62 @@ static void destroy(void *state) {
     oct_free(gemm);
 }
 
-static OctetStatus run_gemm(void *state, const OctRun *run) {
-    const GemmQ8 *gemm = state;
+typedef struct Work {
+    const GemmQ8 *gemm;
+    const OctRun *run;
+    OctetThreadPool *pool; /* within one product */
+} Work;
+
+static void run_product(const Work *work, size_t index, size_t slot) {
+    const GemmQ8 *gemm = work->gemm;
+    const OctRun *run = work->run;
     const OctProduct *product = &gemm->product;
     const OctQ8Finish *finish = &gemm->finish;
     size_t m = (size_t)product->m, k = (size_t)product->k, n = (size_t)product->n;
     size_t element = finish->kind == OCT_Q8_OUT_F32 ? sizeof(float) : 1;
-    size_t batch = m * n == 0 ? 0 : (size_t)product->batch;
-    void *workspace = oct_workspace_at(run, gemm->kernel_offset);
-    for (size_t index = 0; index < batch; index++) {
-        int64_t a_matrix, b_matrix;
-        oct_product_matrices(product, (int64_t)index, &a_matrix, &b_matrix);
-        const uint8_t *a = (const uint8_t *)run->inputs[0].data + (size_t)a_matrix * m * k;
-        void *y = (char *)run->outputs[0].data + index * m * n * element;
-        void *sums = finish->separate ? oct_workspace_at(run, gemm->accumulator_offset) : y;
-        const uint8_t *residual = NULL;
-        if (finish->residual >= 0) {
-            residual = (const uint8_t *)run->inputs[finish->residual].data + index * m * n;
-        }
-        if (product->a_transposed) {
-            uint8_t *copy = oct_workspace_at(run, gemm->transposed_offset);
-            oct_transpose_matrix(1, 1, k, m, a, copy, run->pool);
-            a = copy;
-        }
-        if (gemm->packs) {
-            oct_q8_conv_run(oct_pack_data(gemm->packs[b_matrix]), &gemm->setup, a, sums, residual,
-                            workspace, run->pool);
-        } else {
-            OctQ8Matmul matmul = gemm->matmul;
-            matmul.a = a;
-            matmul.b = (const uint8_t *)run->inputs[1].data + (size_t)b_matrix * k * n;
-            matmul.output = sums;
-            oct_q8_matmul_run(gemm->cpu, &matmul, workspace, run->pool);
-        }
-        oct_q8_finish_run(finish, gemm->cpu, sums, m, residual, y, run->pool);
+    size_t base = slot * gemm->slot_bytes;
+    void *workspace = oct_workspace_at(run, base + gemm->kernel_offset);
+    int64_t a_matrix, b_matrix;
+    oct_product_matrices(product, (int64_t)index, &a_matrix, &b_matrix);
+    const uint8_t *a = (const uint8_t *)run->inputs[0].data + (size_t)a_matrix * m * k;
+    void *y = (char *)run->outputs[0].data + index * m * n * element;
+    void *sums = finish->separate ? oct_workspace_at(run, base + gemm->accumulator_offset) : y;
+    const uint8_t *residual = NULL;
+    if (finish->residual >= 0) {
+        residual = (const uint8_t *)run->inputs[finish->residual].data + index * m * n;
+    }
+    if (product->a_transposed) {
+        uint8_t *copy = oct_workspace_at(run, base + gemm->transposed_offset);
+        oct_transpose_matrix(1, 1, k, m, a, copy, work->pool);
+        a = copy;
+    }
+    if (gemm->packs) {
+        oct_q8_conv_run(oct_pack_data(gemm->packs[b_matrix]), &gemm->setup, a, sums, residual,
+                        workspace, work->pool);
+    } else {
+        OctQ8Matmul matmul = gemm->matmul;
+        matmul.a = a;
+        matmul.b = (const uint8_t *)run->inputs[1].data + (size_t)b_matrix * k * n;
+        matmul.output = sums;
+        oct_q8_matmul_run(gemm->cpu, &matmul, workspace, work->pool);
+    }
+    oct_q8_finish_run(finish, gemm->cpu, sums, m, residual, y, work->pool);
+}
+
+static void run_slot(void *user, size_t slot) {
+    const Work *work = user;
+    size_t begin, end;
+    oct_split_range((size_t)work->gemm->product.batch, work->gemm->slots, slot, &begin, &end);
+    for (size_t index = begin; index < end; index++) {
+        run_product(work, index, slot);
+    }
+}
+
+static OctetStatus run_gemm(void *state, const OctRun *run) {
+    const GemmQ8 *gemm = state;
+    Work work = {gemm, run, gemm->slots > 1 ? NULL : run->pool};
+    if (gemm->product.m * gemm->product.n * gemm->product.batch > 0) {
+        oct_parallel_for(run->pool, run_slot, &work, gemm->slots);
     }
     return OCTET_OK;
 }
@@ -225,7 +251,7 @@ OctetStatus oct_gemm_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepar
     oct_product_collapse(&product);
     gemm->product = product;
     OCT_TRY(oct_q8_finish_open(prepare, (size_t)product.n, &gemm->finish));
-    size_t kernel_bytes, *workspace = &prepared->workspace_bytes;
+    size_t kernel_bytes, *workspace = &gemm->slot_bytes;
     if (node->inputs[1]->constant) {
         OCT_TRY(pack_all(prepare, axis, gemm));
         kernel_bytes = gemm->setup.workspace_bytes;
@@ -242,5 +268,9 @@ OctetStatus oct_gemm_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepar
         OCT_TRY(oct_workspace_add(workspace, (size_t)(product.m * product.n) * sizeof(int32_t),
                                   &gemm->accumulator_offset, diagnostic));
     }
-    return OCTET_OK;
+    bool many = prepare->threads > 1 && (uint64_t)product.batch >= 2 * prepare->threads;
+    gemm->slots = many ? prepare->threads : 1;
+    return oct_mul_size(gemm->slot_bytes, gemm->slots, &prepared->workspace_bytes)
+               ? OCTET_OK
+               : oct_fail_op(diagnostic, OCTET_ERROR_LIMIT, node, "is too large");
 }
