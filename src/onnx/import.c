@@ -18,7 +18,8 @@ enum {
     NEWEST_OPSET = 22,
     MODEL_GRAPH = 7, /* field numbers of onnx.proto */
     MODEL_TRAINING_INFO = 20,
-    GRAPH_INITIALIZER = 5
+    GRAPH_INITIALIZER = 5,
+    TENSOR_RAW_DATA = 9
 };
 #define DEFAULT_FILE_BYTES ((uint64_t)4 << 30)
 /* What the structure of a file may take in memory beyond a few times its size. */
@@ -170,18 +171,32 @@ static OctetStatus import_header(OctGraph *graph, const Parts *parts, OctetDiagn
 
 /* ---- the graph ---- */
 
+/* The bytes of a large tensor are not copied by unpacking: the message points into the file. */
+static OctetStatus import_initializer(OctImport *import, OctScope *scope, OctSpan message) {
+    OctSpan raw = {0};
+    ProtobufCMessage *unpacked;
+    OCT_TRY(unpack_stripped(&onnx__tensor_proto__descriptor, message, TENSOR_RAW_DATA,
+                            TENSOR_RAW_DATA, NULL, &raw, &unpacked, import->diagnostic));
+    Onnx__TensorProto *tensor = (Onnx__TensorProto *)unpacked;
+    if (raw.data) {
+        tensor->has_raw_data = 1;
+        tensor->raw_data = (ProtobufCBinaryData){raw.size, (uint8_t *)(uintptr_t)raw.data};
+    }
+    OctetStatus status = oct_import_initializer(import, scope, tensor);
+    if (raw.data) {
+        tensor->has_raw_data = 0;
+        tensor->raw_data = (ProtobufCBinaryData){0, NULL};
+    }
+    oct_proto_free(unpacked);
+    return status;
+}
+
 static OctetStatus import_root(OctImport *import, const Parts *parts) {
     OctScope scope = {.graph = import->root};
     OctFunction *functions = NULL;
     OctetStatus status = oct_functions_collect(import, parts->model, &functions);
     for (int32_t i = 0; i < parts->initializer_count && status == OCTET_OK; i++) {
-        ProtobufCMessage *tensor;
-        status = oct_proto_unpack(&onnx__tensor_proto__descriptor, parts->initializers[i],
-                                  "an initializer", &tensor, import->diagnostic);
-        if (status == OCTET_OK) {
-            status = oct_import_initializer(import, &scope, (const Onnx__TensorProto *)tensor);
-            oct_proto_free(tensor);
-        }
+        status = import_initializer(import, &scope, parts->initializers[i]);
     }
     if (status == OCTET_OK) {
         status = oct_import_graph(import, &scope, parts->graph);
