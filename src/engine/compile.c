@@ -1,12 +1,10 @@
 #include "engine/compile.h"
 #include "base/diag.h"
 #include "base/tensor.h"
-#include "base/threads.h"
 #include "engine/dynamic.h"
 #include "engine/rewrite.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 /* Splits the nodes into those that are planned and those whose shapes the data decide. node->plan
  * is non-NULL for the planned ones. */
@@ -80,55 +78,6 @@ static void add_view(OctPlan *plan, const OctValue *value, double *bytes) {
     *bytes += (double)count * (double)octet_dtype_size(view->dtype);
 }
 
-static bool computes_on_grids(const OctNode *node) {
-    bool inner = strcmp(node->domain, "octet") == 0;
-    for (int32_t k = 0; k < node->input_count && !inner; k++) {
-        if (node->inputs[k] && oct_value_quantized(node->inputs[k])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static OctetStatus note_float_node(OctCompile *c, const OctNode *node, const char *reason) {
-    OctetSession *session = c->session;
-    if (!oct_grow(&session->float_nodes, &session->float_node_capacity,
-                  session->float_node_count + 1, sizeof *session->float_nodes)) {
-        return oct_fail_memory(c->diagnostic);
-    }
-    struct OctFloatNode *note = &session->float_nodes[session->float_node_count];
-    note->name = oct_strdup(node->name);
-    note->reason = oct_strdup(reason);
-    if (!note->name || !note->reason) {
-        oct_free(note->name);
-        oct_free(note->reason);
-        return oct_fail_memory(c->diagnostic);
-    }
-    session->float_node_count++;
-    c->again = true;
-    return OCTET_ERROR_UNSUPPORTED;
-}
-
-static OctetStatus prepare_step(OctCompile *c, OctStep *step) {
-    const OctNode *node = step->node;
-    OctetDiagnostic own = {0};
-    OctPrepare prepare = {.graph = c->plan->graph,
-                          .node = node,
-                          .cpu = octet_get_cpu(),
-                          .requantize = c->session->options.requantize,
-                          .threads = oct_pool_size(c->session->options.pool),
-                          .packs = c->session->packs,
-                          .diagnostic = &own};
-    OctetStatus status = node->op->prepare(&prepare, &step->op);
-    if (status == OCTET_ERROR_UNSUPPORTED && computes_on_grids(node) && !node->keep_float) {
-        return note_float_node(c, node, own.message);
-    }
-    if (status != OCTET_OK) {
-        oct_fail_node(c->diagnostic, status, *own.node ? own.node : node->name, "%s", own.message);
-    }
-    return status;
-}
-
 static OctetStatus add_step(OctCompile *c, const OctNode *node) {
     OctPlan *plan = c->plan;
     bool view = oct_node_is_view(node);
@@ -153,7 +102,7 @@ static OctetStatus add_step(OctCompile *c, const OctNode *node) {
     if (view) {
         return OCTET_OK;
     }
-    OctetStatus status = prepare_step(c, step);
+    OctetStatus status = oct_prepare_node(c->session, plan->graph, node, &step->op, c->diagnostic);
     if (status == OCTET_OK && step->op.workspace_bytes > plan->workspace_bytes) {
         plan->workspace_bytes = step->op.workspace_bytes;
     }
@@ -194,8 +143,7 @@ static OctetStatus make_outputs(OctCompile *c) {
     return OCTET_OK;
 }
 
-OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, bool *again,
-                             OctetDiagnostic *diagnostic) {
+OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, OctetDiagnostic *diagnostic) {
     const OctGraph *graph = plan->graph;
     size_t values = (size_t)graph->value_count + 1;
     OctCompile c = {.session = session, .plan = plan, .diagnostic = diagnostic};
@@ -233,7 +181,6 @@ OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, bool *again,
         status = oct_dynamic_create(session, plan, diagnostic);
     }
 cleanup:
-    *again = c.again;
     oct_free(c.order);
     oct_free(c.dynamic);
     oct_free(c.root);

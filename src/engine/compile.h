@@ -9,7 +9,6 @@ typedef struct OctCompile {
     OctetSession *session;
     OctPlan *plan;
     OctetDiagnostic *diagnostic;
-    bool again;
     OctNode **order; /* the nodes whose shapes are known, in order of execution */
     int32_t order_count;
     bool *dynamic;  /* by value id: made by the dynamic part */
@@ -18,10 +17,7 @@ typedef struct OctCompile {
     int32_t *last;
 } OctCompile;
 
-/* *again: an int8 node had no kernel for its case and was noted in session->float_nodes; planning
- * anew leaves it in float. The status is OCTET_ERROR_UNSUPPORTED then, without a diagnostic. */
-OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, bool *again,
-                             OctetDiagnostic *diagnostic);
+OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, OctetDiagnostic *diagnostic);
 
 /* ---- locate.c ---- */
 /* The node does nothing but give its input another shape: its output shares the input's memory. */

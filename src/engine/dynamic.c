@@ -1,7 +1,6 @@
 #include "engine/dynamic.h"
 #include "base/diag.h"
 #include "base/tensor.h"
-#include "base/threads.h"
 #include "engine/observe.h"
 #include "engine/rewrite.h"
 
@@ -102,14 +101,6 @@ static OctetStatus check_outputs(const OctNode *node, OctetDiagnostic *diagnosti
 }
 
 static OctetStatus prepare_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
-    const OctetSession *session = scope->session;
-    OctPrepare prepare = {.graph = scope->graph,
-                          .node = cell->node,
-                          .cpu = octet_get_cpu(),
-                          .requantize = session->options.requantize,
-                          .threads = oct_pool_size(session->options.pool),
-                          .packs = session->packs,
-                          .diagnostic = diagnostic};
     if (cell->op.destroy) {
         cell->op.destroy(cell->op.state);
     }
@@ -117,7 +108,7 @@ static OctetStatus prepare_cell(OctScope *scope, OctCell *cell, OctetDiagnostic 
     cell->prepared = false;
     OCT_TRY(infer_cell(scope, cell, diagnostic));
     OCT_TRY(check_outputs(cell->node, diagnostic));
-    OCT_TRY(cell->node->op->prepare(&prepare, &cell->op));
+    OCT_TRY(oct_prepare_node(scope->session, scope->graph, cell->node, &cell->op, diagnostic));
     cell->prepared = true;
     size_t bytes = cell->op.workspace_bytes;
     if (bytes > scope->dynamic->workspace_bytes) {
@@ -218,7 +209,7 @@ static OctetStatus run_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *dia
         status = oct_observe(scope->session, node, cell->outputs, diagnostic);
     }
     if (status != OCTET_OK) {
-        return oct_fail_in_node(diagnostic, status, node->name);
+        return scope->session->replan ? status : oct_fail_in_node(diagnostic, status, node->name);
     }
     consume_inputs(scope, node);
     return OCTET_OK;

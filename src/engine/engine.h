@@ -81,6 +81,7 @@ struct OctetSession {
         char *reason;
     } * float_nodes;
     int32_t float_node_count, float_node_capacity;
+    bool replan; /* one was just found: what failed is to be planned again */
     OctPlan *plans[OCT_PLANS];
     int32_t plan_count;
     uint8_t *arena; /* activations, then workspace; the largest that a plan has needed so far */
@@ -98,6 +99,13 @@ OctetStatus oct_plan_create(OctetSession *session, const OctetShape *input_shape
                             const bool *input_integers, OctPlan **plan,
                             OctetDiagnostic *diagnostic);
 void oct_plan_free(OctPlan *plan);
+
+/* ---- prepare.c ---- */
+/* Prepares a node of a plan. An int8 node for whose case there is no kernel is noted in
+ * session->float_nodes, session->replan set, and the status is OCTET_ERROR_UNSUPPORTED without a
+ * diagnostic. */
+OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const OctNode *node,
+                             OctPreparedOp *op, OctetDiagnostic *diagnostic);
 
 /* ---- run.c ---- */
 OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor *const *inputs,

@@ -214,36 +214,33 @@ static OctetStatus leave_in_float(const OctetSession *session, OctGraph *graph,
 }
 
 static OctetStatus attempt(OctetSession *session, const OctetShape *input_shapes,
-                           const bool *input_integers, OctPlan *plan, bool *again,
-                           OctetDiagnostic *diagnostic) {
+                           const bool *input_integers, OctPlan *plan, OctetDiagnostic *diagnostic) {
     OCT_TRY(
         copy_inputs(plan, input_shapes, input_integers, session->base->input_count, diagnostic));
     OCT_TRY(oct_graph_clone(session->base, &plan->graph, diagnostic));
     OCT_TRY(leave_in_float(session, plan->graph, diagnostic));
     OCT_TRY(settle_shapes(session, plan, diagnostic));
     OCT_TRY(optimize(session, plan, diagnostic));
-    return oct_plan_compile(session, plan, again, diagnostic);
+    return oct_plan_compile(session, plan, diagnostic);
 }
 
 OctetStatus oct_plan_create(OctetSession *session, const OctetShape *input_shapes,
                             const bool *input_integers, OctPlan **plan,
                             OctetDiagnostic *diagnostic) {
-    bool again;
     *plan = NULL;
     do {
-        again = false;
+        session->replan = false;
         OctPlan *made = oct_calloc(1, sizeof *made);
         if (!made) {
             return oct_fail_memory(diagnostic);
         }
-        OctetStatus status =
-            attempt(session, input_shapes, input_integers, made, &again, diagnostic);
+        OctetStatus status = attempt(session, input_shapes, input_integers, made, diagnostic);
         if (status == OCTET_OK) {
             *plan = made;
             return OCTET_OK;
         }
         oct_plan_free(made);
-        if (!again) {
+        if (!session->replan) {
             return status;
         }
         /* every round leaves at least one node more in float, so that this ends */

@@ -132,7 +132,23 @@ static OctetStatus check_inputs(OctetSession *session, const OctetTensor *const 
         OCT_TRY(check_input(session->graph->inputs[i], inputs[i], &integers[i], diagnostic));
         shapes[i] = inputs[i]->shape;
     }
-    return choose_plan(session, shapes, integers, diagnostic);
+    return OCTET_OK;
+}
+
+/* A node in the dynamic part may turn out while running to have no int8 kernel for its case. */
+static OctetStatus plan_and_run(OctetSession *session, const OctetTensor *const *inputs,
+                                OctetShape *shapes, bool *integers, OctetDiagnostic *diagnostic) {
+    OctetStatus status;
+    OCT_TRY(check_inputs(session, inputs, shapes, integers, diagnostic));
+    do {
+        OCT_TRY(choose_plan(session, shapes, integers, diagnostic));
+        session->replan = false;
+        status = oct_plan_run(session, session->plans[0], inputs, diagnostic);
+        while (session->replan && session->plan_count > 0) {
+            oct_plan_free(session->plans[--session->plan_count]);
+        }
+    } while (status != OCTET_OK && session->replan);
+    return status;
 }
 
 OctetStatus octet_session_run(OctetSession *session, const OctetTensor *const *inputs,
@@ -154,17 +170,15 @@ OctetStatus octet_session_run(OctetSession *session, const OctetTensor *const *i
     OctetShape *shapes = few ? few_shapes : oct_calloc(input_count, sizeof *shapes);
     bool *integers = few ? few_integers : oct_calloc(input_count, sizeof *integers);
     OctetStatus status = shapes && integers
-                             ? check_inputs(session, inputs, shapes, integers, diagnostic)
+                             ? plan_and_run(session, inputs, shapes, integers, diagnostic)
                              : oct_fail_memory(diagnostic);
     if (!few) {
         oct_free(shapes);
         oct_free(integers);
     }
     OCT_TRY(status);
-    OctPlan *plan = session->plans[0];
-    OCT_TRY(oct_plan_run(session, plan, inputs, diagnostic));
     for (size_t i = 0; i < output_count; i++) {
-        outputs[i] = &plan->outputs[i];
+        outputs[i] = &session->plans[0]->outputs[i];
     }
     return OCTET_OK;
 }
