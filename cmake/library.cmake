@@ -27,7 +27,7 @@ endfunction()
 
 file(GLOB OCTET_CORE CONFIGURE_DEPENDS
   src/base/*.c src/quant/*.c src/ir/*.c src/onnx/*.c src/passes/*.c src/kernels/*.c src/ops/*.c
-  src/engine/*.c src/ptq/*.c src/emit/*.c)
+  src/engine/*.c src/functional/*.c src/ptq/*.c src/emit/*.c)
 octet_object_library(octet_core "" ${OCTET_CORE})
 add_dependencies(octet_core octet_onnx_proto)
 

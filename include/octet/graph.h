@@ -61,6 +61,11 @@ OCTET_API OctetValue *octet_graph_linear(OctetGraph *graph, const char *name, Oc
 OCTET_API OctetValue *octet_graph_relu(OctetGraph *graph, const char *name, OctetValue *input);
 OCTET_API OctetValue *octet_graph_add(OctetGraph *graph, const char *name, OctetValue *a,
                                       OctetValue *b);
+/* PyTorch's QuantStub and DeQuantStub: where int8 begins and ends. With a stub anywhere in the
+ * network, only what lies between a quant and a dequant stub becomes int8; without any, Octet
+ * places the borders itself. Both pass their input on and go on converting. */
+OCTET_API OctetValue *octet_graph_quant_stub(OctetGraph *graph, OctetValue *input);
+OCTET_API OctetValue *octet_graph_dequant_stub(OctetGraph *graph, OctetValue *input);
 OCTET_API OctetStatus octet_graph_output(OctetGraph *graph, OctetValue *value, const char *name);
 /* Says whether all went well, infers shapes and makes the graph ready for use. */
 OCTET_API OctetStatus octet_graph_finish(OctetGraph *graph, OctetDiagnostic *diagnostic);

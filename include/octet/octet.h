@@ -3,6 +3,7 @@
 #define OCTET_OCTET_H
 
 #include "octet/explain.h"
+#include "octet/functional.h"
 #include "octet/graph.h"
 #include "octet/model.h"
 #include "octet/observer.h"

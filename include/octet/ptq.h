@@ -13,6 +13,15 @@ extern "C" {
  * graph keeps its weights as they are; only the rest is done. */
 OCTET_API OctetStatus octet_fuse(OctetGraph *graph, OctetDiagnostic *diagnostic);
 
+/* PyTorch's fuse_modules: only the named nodes, a chain such as {"conv", "norm", "relu"}: conv+bn,
+ * conv+bn+relu, conv+relu, linear+relu, linear+bn, bn+relu, add+relu. OCTET_ERROR_INVALID_ARGUMENT
+ * if a name is unknown or the nodes do not form such a chain; the graph is then unchanged. */
+OCTET_API OctetStatus octet_fuse_modules(OctetGraph *graph, const char *const *names, size_t count,
+                                         OctetDiagnostic *diagnostic);
+/* PyTorch's QuantWrapper: a quant stub behind every float input, a dequant stub before every float
+ * output, so that all between is to be int8. */
+OCTET_API OctetStatus octet_quant_wrapper(OctetGraph *graph, OctetDiagnostic *diagnostic);
+
 typedef struct OctetPrepared OctetPrepared;
 
 typedef struct OctetPrepareOptions {

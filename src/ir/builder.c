@@ -230,6 +230,25 @@ OctetValue *octet_graph_add(OctetGraph *graph, const char *name, OctetValue *a, 
     return a && octet_shape_equal(&a->shape, &b->shape) ? same_shape(output, a) : output;
 }
 
+static OctetValue *stub(OctetGraph *graph, OctetValue *input, int64_t kind) {
+    if (!input || graph->build_failure.status != OCTET_OK) {
+        return NULL;
+    }
+    OctValue *output = octet_graph_operator(graph, "Identity", NULL, &input, 1);
+    if (!output || !oct_node_set_int(graph, output->producer, OCT_STUB, kind)) {
+        return failed(graph, OCTET_ERROR_OUT_OF_MEMORY, "out of memory", "stub");
+    }
+    return same_shape(output, input);
+}
+
+OctetValue *octet_graph_quant_stub(OctetGraph *graph, OctetValue *input) {
+    return stub(graph, input, OCT_STUB_QUANT);
+}
+
+OctetValue *octet_graph_dequant_stub(OctetGraph *graph, OctetValue *input) {
+    return stub(graph, input, OCT_STUB_DEQUANT);
+}
+
 OctetStatus octet_graph_output(OctetGraph *graph, OctetValue *value, const char *name) {
     if (graph->build_failure.status != OCTET_OK || !value) {
         return OCTET_ERROR_STATE;

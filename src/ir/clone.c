@@ -110,6 +110,7 @@ static OctetStatus clone_node(const OctNode *node, OctGraph *to, const Scope *sc
     copy->op = node->op;
     copy->activation = node->activation;
     copy->keep_float = node->keep_float;
+    copy->hold = node->hold;
     if (node->float_reason) {
         copy->float_reason = oct_arena_strdup(to->arena, node->float_reason);
     }

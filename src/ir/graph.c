@@ -307,8 +307,8 @@ int32_t oct_value_known_ints(const OctValue *value, int64_t *ints, int32_t capac
         return value->known_count;
     }
     int64_t count;
-    bool integers = tensor->dtype == OCTET_S64 || tensor->dtype == OCTET_S32 ||
-                    tensor->dtype == OCTET_BOOL;
+    bool integers =
+        tensor->dtype == OCTET_S64 || tensor->dtype == OCTET_S32 || tensor->dtype == OCTET_BOOL;
     if (!integers || tensor->shape.rank > 1 || !octet_shape_count(&tensor->shape, &count) ||
         count > capacity) {
         return -1;

@@ -70,9 +70,9 @@ struct OctetValue {
      * of), and whether it is stored channels-last, its shape then being permuted likewise. */
     const OctValue *origin;
     bool channels_last;
-    /* The integers of a small s64, s32 or bool tensor of rank 0 or 1, as far as shape inference knows them;
-     * NULL if nothing is known. Lives in the arena. A dimension that is no number is written as
-     * oct_known_of_dim gives it, so that it is never taken for a negative number. */
+    /* The integers of a small s64, s32 or bool tensor of rank 0 or 1, as far as shape inference
+     * knows them; NULL if nothing is known. Lives in the arena. A dimension that is no number is
+     * written as oct_known_of_dim gives it, so that it is never taken for a negative number. */
     const int64_t *known;
     int32_t known_count;
 };
@@ -148,6 +148,7 @@ struct OctetNode {
     const OctFusion *fusion;  /* NULL except in the engine's clones */
     const char *float_reason; /* set by convert: why the node stays in float; NULL otherwise */
     bool keep_float; /* the engine, on its clone: no int8 kernel takes this node on its grids */
+    bool hold;       /* passes leave it as it is: see octet_fuse_modules */
     bool dead;       /* removed; dropped by oct_graph_compact */
     void *plan;      /* the engine's own notes on a clone; NULL elsewhere */
 };
@@ -239,6 +240,10 @@ bool oct_node_set_strings(OctGraph *graph, OctNode *node, const char *name,
 bool oct_node_set_tensor(OctGraph *graph, OctNode *node, const char *name, OctConstant *tensor);
 bool oct_node_set_graph(OctGraph *graph, OctNode *node, const char *name, OctGraph *child);
 void oct_node_remove_attribute(OctNode *node, const char *name);
+
+/* The attribute of an Identity that marks a border of int8: OCT_STUB_QUANT or _DEQUANT. */
+#define OCT_STUB "octet_stub"
+enum { OCT_STUB_QUANT = 1, OCT_STUB_DEQUANT = 2 };
 
 /* ---- editing ---- */
 /* Input k of a node, NULL if it is absent. */

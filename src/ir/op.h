@@ -17,8 +17,9 @@ typedef struct OctView {
 /* Packed weights, shared between sessions: see engine/pack.h. */
 typedef struct OctPackStore OctPackStore;
 
-/* What prepare may look at. Graph and node stay until the prepared operator is destroyed. node->inputs and outputs have concrete shapes and dtypes, except for
- * outputs of operators that are OCT_OP_DYNAMIC. Weights come as constants. */
+/* What prepare may look at. Graph and node stay until the prepared operator is destroyed.
+ * node->inputs and outputs have concrete shapes and dtypes, except for outputs of operators that
+ * are OCT_OP_DYNAMIC. Weights come as constants. */
 typedef struct OctPrepare {
     const OctGraph *graph;
     const OctNode *node;
@@ -60,11 +61,11 @@ enum {
     /* Output shapes may depend on data (they do where inference leaves them unknown although the
      * input shapes are concrete): run then calls OctRun.resize_output. */
     OCT_OP_DYNAMIC = 1 << 3,
-    OCT_OP_LAYOUT = 1 << 4,      /* computes channels-last when attribute "channels_last" is 1 */
-    OCT_OP_INPLACE = 1 << 5,     /* output 0 may take the memory of input 0 */
-    OCT_OP_RANDOM = 1 << 6,      /* not a function of its inputs: never folded or merged */
-    OCT_OP_VIEW = 1 << 7,        /* output has the input's bytes in the same order: Reshape & co. */
-    OCT_OP_BROADCAST = 1 << 8    /* elementwise with numpy broadcasting over its inputs */
+    OCT_OP_LAYOUT = 1 << 4,   /* computes channels-last when attribute "channels_last" is 1 */
+    OCT_OP_INPLACE = 1 << 5,  /* output 0 may take the memory of input 0 */
+    OCT_OP_RANDOM = 1 << 6,   /* not a function of its inputs: never folded or merged */
+    OCT_OP_VIEW = 1 << 7,     /* output has the input's bytes in the same order: Reshape & co. */
+    OCT_OP_BROADCAST = 1 << 8 /* elementwise with numpy broadcasting over its inputs */
 };
 
 typedef struct OctOp {

@@ -192,8 +192,9 @@ static OctetStatus try_fold(OctGraph *graph, OctNode *node, const OctUses *uses,
     }
     OctNode *layer = input ? input->producer : NULL;
     Affine affine = {0};
-    if (!layer || layer->dead || node->activation.kind != OCT_ACTIVATION_NONE ||
-        oct_uses_single(uses, input) != node || input->is_output || oct_value_quantized(input) ||
+    if (!layer || layer->dead || layer->hold || node->hold ||
+        node->activation.kind != OCT_ACTIVATION_NONE || oct_uses_single(uses, input) != node ||
+        input->is_output || oct_value_quantized(input) ||
         !foldable(layer, weight_axis(layer), &affine.channels)) {
         return OCTET_OK;
     }

@@ -17,7 +17,7 @@ static bool is_one_of(const OctNode *node, const char *const *names, size_t coun
 static bool can_carry(const OctNode *node) {
     static const char *const carriers[] = {"Conv",   "ConvTranspose", "Gemm",
                                            "MatMul", "Add",           "BatchNormalization"};
-    return node && !node->dead && node->op && node->output_count == 1 &&
+    return node && !node->dead && !node->hold && node->op && node->output_count == 1 &&
            is_one_of(node, carriers, sizeof carriers / sizeof carriers[0]);
 }
 
@@ -81,7 +81,7 @@ OctetStatus oct_pass_fuse_activations(OctGraph *graph, OctetDiagnostic *diagnost
     for (int32_t i = 0; i < graph->node_count && status == OCTET_OK; i++) {
         OctNode *node = graph->nodes[i];
         OctActivation clip;
-        OctValue *input = node->dead ? NULL : oct_node_input(node, 0);
+        OctValue *input = node->dead || node->hold ? NULL : oct_node_input(node, 0);
         if (!input || input->dtype != OCTET_F32 || !can_carry(input->producer) ||
             !read_clip(node, &clip)) {
             continue;

@@ -65,7 +65,8 @@ static bool mask_is_used(const OctUses *uses, const OctNode *node) {
 static bool does_nothing(const OctNode *node, const OctUses *uses) {
     const OctValue *input = oct_node_input(node, 0);
     const OctValue *output = oct_node_output(node, 0);
-    if (node->dead || !input || !output || node->activation.kind != OCT_ACTIVATION_NONE) {
+    if (node->dead || node->hold || !input || !output ||
+        node->activation.kind != OCT_ACTIVATION_NONE) {
         return false;
     }
     /* on another grid than its input's, even Identity rounds */
@@ -73,7 +74,7 @@ static bool does_nothing(const OctNode *node, const OctUses *uses) {
         return false;
     }
     if (is(node, "Identity")) {
-        return true;
+        return !oct_node_attribute(node, OCT_STUB);
     }
     if (is(node, "Dropout")) {
         return is_inference_dropout(node) && !mask_is_used(uses, node);

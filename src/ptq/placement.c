@@ -10,6 +10,7 @@
 
 typedef struct Placement {
     OctetPrepared *prepared;
+    bool *inside; /* per value: between stubs; NULL if the network has none */
     bool *live;   /* per value: int8 data can come in here */
     bool *wanted; /* per value: an int8 node further on takes it */
 } Placement;
@@ -100,6 +101,47 @@ static bool has_float_data(const OctGraph *graph, const OctNode *node) {
     return true;
 }
 
+static int64_t stub_of(const OctNode *node) {
+    return strcmp(node->op_type, "Identity") == 0 ? oct_node_int(node, OCT_STUB, 0) : 0;
+}
+
+/* Follows the data from quant stubs to dequant stubs; constants are inside wherever they are. */
+static bool mark_inside(Placement *placement) {
+    const OctGraph *graph = placement->prepared->graph;
+    bool any = false;
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        any = any || stub_of(graph->nodes[i]) != 0;
+    }
+    if (!any) {
+        return true;
+    }
+    placement->inside = oct_calloc((size_t)graph->value_count + 1, sizeof(bool));
+    for (int32_t i = 0; placement->inside && i < graph->node_count; i++) {
+        const OctNode *node = graph->nodes[i];
+        bool inside = stub_of(node) == OCT_STUB_QUANT;
+        for (int32_t k = 0; k < node->input_count && stub_of(node) == 0; k++) {
+            const OctValue *input = node->inputs[k];
+            inside = inside || (input && input->id >= 0 && placement->inside[input->id]);
+        }
+        for (int32_t k = 0; k < node->output_count; k++) {
+            if (node->outputs[k]) {
+                placement->inside[node->outputs[k]->id] = inside;
+            }
+        }
+    }
+    return placement->inside != NULL;
+}
+
+static bool is_outside(const Placement *placement, const OctNode *node) {
+    for (int32_t k = 0; placement->inside && k < node->input_count; k++) {
+        const OctValue *input = node->inputs[k];
+        if (oct_role_is_data_input(node, k) && !input->constant && !placement->inside[input->id]) {
+            return stub_of(node) != OCT_STUB_QUANT;
+        }
+    }
+    return stub_of(node) == OCT_STUB_DEQUANT;
+}
+
 static void place_layers(Placement *placement) {
     OctetPrepared *prepared = placement->prepared;
     const OctGraph *graph = prepared->graph;
@@ -112,6 +154,8 @@ static void place_layers(Placement *placement) {
         }
         if (!plan->qconfig.quantize) {
             plan->reason = "left in float by the configuration";
+        } else if (is_outside(placement, node)) {
+            plan->reason = "outside the quant and dequant stubs";
         } else if (oct_role_of(node) == OCT_ROLE_NONE) {
             plan->reason = reason_text(prepared, "%s has no int8 form that is worth its rounding",
                                        node->op_type);
@@ -181,7 +225,7 @@ OctetStatus oct_place(OctetPrepared *prepared, OctetDiagnostic *diagnostic) {
                            .live = oct_calloc(count, sizeof(bool)),
                            .wanted = oct_calloc(count, sizeof(bool))};
     OctetStatus status = OCTET_OK;
-    if (placement.live && placement.wanted) {
+    if (placement.live && placement.wanted && mark_inside(&placement)) {
         place_layers(&placement);
         mark_live(&placement);
         mark_wanted(&placement);
@@ -189,6 +233,7 @@ OctetStatus oct_place(OctetPrepared *prepared, OctetDiagnostic *diagnostic) {
     } else {
         status = oct_fail_memory(diagnostic);
     }
+    oct_free(placement.inside);
     oct_free(placement.live);
     oct_free(placement.wanted);
     return status;
