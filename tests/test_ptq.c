@@ -443,8 +443,96 @@ static void a_shared_bias_is_duplicated(void **state) {
     octet_graph_free(graph);
 }
 
+/* x -> conv a -> relu -> conv b -> relu -> y, with stubs around what stands from..to. */
+static OctetGraph *stubbed(bool quant_before_b, bool dequant_after_a) {
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = octet_graph_input(graph, "x", OCTET_F32, &image);
+    if (!quant_before_b) {
+        x = octet_graph_quant_stub(graph, x);
+    }
+    OctetValue *a = octet_graph_relu(graph, "relu_a", conv(graph, "a", x, 3, 8, 0.1f));
+    if (quant_before_b) {
+        a = octet_graph_quant_stub(graph, a);
+    }
+    if (dequant_after_a) {
+        a = octet_graph_dequant_stub(graph, a);
+    }
+    OctetValue *b = octet_graph_relu(graph, "relu_b", conv(graph, "b", a, 8, 8, 0.1f));
+    octet_graph_output(graph, octet_graph_dequant_stub(graph, b), "y");
+    OK(octet_graph_finish(graph, &diagnostic));
+    OK(octet_fuse(graph, &diagnostic));
+    return graph;
+}
+
+static void stubs_set_the_borders(void **state) {
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        OctetGraph *graph = which ? stubbed(true, false) : stubbed(false, true);
+        OctetGraph *quantized = quantize(graph, NULL, 4);
+        const OctetNode *a = octet_graph_find_node(quantized, "a");
+        const OctetNode *b = octet_graph_find_node(quantized, "b");
+        assert_int_equal(octet_node_is_int8(a), which == 0);
+        assert_int_equal(octet_node_is_int8(b), which == 1);
+        assert_non_null(strstr(octet_node_float_reason(which ? a : b), "stubs"));
+        octet_graph_free(quantized);
+        octet_graph_free(graph);
+    }
+}
+
+static void the_wrapper_is_stubs_around_everything(void **state) {
+    (void)state;
+    OctetGraph *graph = network();
+    OctetGraph *wrapped;
+    OK(octet_graph_clone(graph, &wrapped, &diagnostic));
+    OK(octet_quant_wrapper(wrapped, &diagnostic));
+    assert_int_equal(octet_graph_node_count(wrapped), octet_graph_node_count(graph) + 2);
+    assert_string_equal(octet_value_name(octet_graph_output_at(wrapped, 0)), "y");
+    OctetGraph *plain = quantize(graph, NULL, 4);
+    OctetGraph *quantized = quantize(wrapped, NULL, 4);
+    static const char *const nodes[] = {"conv1", "conv2", "add", "mean", "linear"};
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        const OctetQParams *p = output_grid(plain, nodes[i]);
+        const OctetQParams *q = output_grid(quantized, nodes[i]);
+        assert_true((p == NULL) == (q == NULL));
+        assert_true(!p || octet_qparams_equal(p, q));
+    }
+    octet_graph_free(plain);
+    octet_graph_free(quantized);
+    octet_graph_free(wrapped);
+    octet_graph_free(graph);
+}
+
+static void modules_fuse_by_name(void **state) {
+    (void)state;
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = octet_graph_input(graph, "x", OCTET_F32, &image);
+    OctetValue *a = octet_graph_relu(graph, "relu_a", conv(graph, "a", x, 3, 8, 0.1f));
+    OctetValue *b = octet_graph_relu(graph, "relu_b", conv(graph, "b", a, 8, 8, 0.1f));
+    octet_graph_output(graph, b, "y");
+    OK(octet_graph_finish(graph, &diagnostic));
+    OK(octet_fuse_modules(graph, (const char *[]){"b", "relu_b"}, 2, &diagnostic));
+    assert_int_equal(octet_graph_node_count(graph), 3);
+    assert_non_null(octet_graph_find_node(graph, "relu_a"));
+    assert_string_equal(octet_node_activation(octet_graph_find_node(graph, "b")), "relu");
+    assert_string_equal(octet_node_activation(octet_graph_find_node(graph, "a")), "");
+    static const char *const wrong[][2] = {{"a", "b"}, {"relu_a", "b"}, {"a", "nobody"}};
+    for (size_t i = 0; i < 3; i++) {
+        memset(&diagnostic, 0, sizeof diagnostic);
+        assert_int_equal(octet_fuse_modules(graph, wrong[i], 2, &diagnostic),
+                         OCTET_ERROR_INVALID_ARGUMENT);
+        assert_true(diagnostic.message[0] != 0);
+        assert_int_equal(octet_graph_node_count(graph), 3);
+    }
+    OK(octet_fuse_modules(graph, (const char *[]){"a", "relu_a"}, 2, &diagnostic));
+    assert_int_equal(octet_graph_node_count(graph), 2);
+    octet_graph_free(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stubs_set_the_borders),
+        cmocka_unit_test(the_wrapper_is_stubs_around_everything),
+        cmocka_unit_test(modules_fuse_by_name),
         cmocka_unit_test(converts_a_residual_network),
         cmocka_unit_test(int8_follows_float),
         cmocka_unit_test(batches_change_nothing),

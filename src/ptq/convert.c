@@ -63,6 +63,7 @@ static OctetStatus convert_node(OctetPrepared *prepared, OctGraph *graph, int32_
                                 OctetBiasPolicy policy, OctetDiagnostic *diagnostic) {
     OctNode *node = graph->nodes[index];
     const OctNodePlan *plan = &prepared->nodes[index];
+    oct_node_remove_attribute(node, OCT_STUB); /* has done its work, and is no part of ONNX */
     if (!plan->int8) {
         if (plan->reason) {
             node->float_reason = oct_arena_strdup(graph->arena, plan->reason);

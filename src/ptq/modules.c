@@ -86,20 +86,20 @@ static OctetStatus add_stub(OctGraph *graph, OctValue *value, int64_t kind,
         OctNode *first = graph->node_count ? graph->nodes[0] : NULL;
         stub = oct_graph_insert_node(graph, first, "Identity", "", "quant", &value, 1, &other, 1);
     } else {
-        /* the producer makes `other`; what takes the value further on takes that, too */
-        OctNode *producer = value->producer;
-        for (int32_t k = 0; k < producer->output_count; k++) {
-            producer->outputs[k] = producer->outputs[k] == value ? other : producer->outputs[k];
+        /* only the output moves behind the stub, with its name; other users stay inside */
+        const char *name = other->name;
+        other->name = value->name;
+        value->name = name;
+        if (!oct_names_set(&graph->value_names, other->name, other) ||
+            !oct_names_set(&graph->value_names, value->name, value)) {
+            return oct_fail_memory(diagnostic);
+        }
+        for (int32_t i = 0; i < graph->output_count; i++) {
+            graph->outputs[i] = graph->outputs[i] == value ? other : graph->outputs[i];
         }
         value->is_output = false;
-        OCT_TRY(oct_graph_replace_uses(graph, value, other, diagnostic));
-        for (int32_t i = 0; i < graph->output_count; i++) {
-            graph->outputs[i] = graph->outputs[i] == other ? value : graph->outputs[i];
-        }
-        value->is_output = true;
-        other->is_output = false;
-        other->producer = producer;
-        stub = oct_graph_add_node(graph, "Identity", "", "dequant", &other, 1, &value, 1);
+        other->is_output = true;
+        stub = oct_graph_add_node(graph, "Identity", "", "dequant", &value, 1, &other, 1);
     }
     return stub && oct_node_set_int(graph, stub, OCT_STUB, kind) ? OCTET_OK
                                                                  : oct_fail_memory(diagnostic);
