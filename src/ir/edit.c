@@ -243,7 +243,9 @@ static OctetStatus sort_nodes(OctGraph *graph, OctetDiagnostic *diagnostic) {
     }
     OctetStatus status = OCTET_OK;
     if (going) {
-        memcpy(graph->nodes, sorted, (size_t)placed * sizeof *sorted);
+        for (int32_t i = 0; i < placed; i++) {
+            graph->nodes[i] = sorted[i];
+        }
     } else if (depth.cycle) {
         status = oct_fail_node(diagnostic, OCTET_ERROR_FORMAT, depth.cycle->name,
                                "the graph has a cycle through this node");
