@@ -19,16 +19,25 @@ static inline size_t oct_q8_depthwise_groups(size_t kernel_h, size_t kernel_w) {
     return kernel_h == 3 && kernel_w == 3 ? 3 : (kernel_h * kernel_w + 3) / 4;
 }
 
-static inline size_t oct_q8_depthwise_block_bytes(size_t width, size_t groups) {
-    return width * (8 + 4 * groups);
+/* How a bundle packs. */
+typedef struct OctQ8DepthwiseLayout {
+    size_t widest;             /* 64, 32 or 16 */
+    int32_t activation_offset; /* what the kernel subtracts from every activation (128 where it
+                                  computes s8 x s8) */
+    /* weights are s16, each vector's as two: taps 0 and 2 of its positions, then taps 1 and 3 */
+    bool wide;
+} OctQ8DepthwiseLayout;
+
+static inline size_t oct_q8_depthwise_block_bytes(const OctQ8DepthwiseLayout *layout, size_t width,
+                                                  size_t groups) {
+    return width * (8 + (layout->wide ? 8 : 4) * groups);
 }
 
-/* widest: 64, 32 or 16. activation_offset: what the kernel subtracts from every activation (128
- * where it computes s8 x s8). 0 on overflow. */
-size_t oct_q8_depthwise_packed_bytes(size_t widest, size_t channels, size_t kernel_h,
-                                     size_t kernel_w);
-void oct_q8_depthwise_pack(size_t widest, int32_t activation_offset,
-                           const OctQ8DepthwiseSource *source, void *packed);
+/* 0 on overflow. */
+size_t oct_q8_depthwise_packed_bytes(const OctQ8DepthwiseLayout *layout, size_t channels,
+                                     size_t kernel_h, size_t kernel_w);
+void oct_q8_depthwise_pack(const OctQ8DepthwiseLayout *layout, const OctQ8DepthwiseSource *source,
+                           void *packed);
 
 /* Tables and addition for all outputs of a call, which the kernel has left requantized: cheaper
  * than block by block, while the row is in L1. */

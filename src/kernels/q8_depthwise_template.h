@@ -3,7 +3,9 @@
  *   V, W, LANES           the vector types of bytes and of 32-bit sums, lanes of 128 bits
  *   LOAD(pixel, count)    16 * LANES bytes, of which only `count` may be read
  *   LOADW(pointer), LOADB(pointer)   a whole vector of weights, of sums
- *   ZERO(), LOW8, HIGH8, LOW16, HIGH16 (unpacks), DOT(acc, u8, s8)
+ *   ZERO(), LOW8, HIGH8, LOW16, HIGH16 (unpacks)
+ *   WEIGHT_BYTES, DOT(acc, x, pointer)   bytes of a packed weight; acc plus the products with the
+ *                         weights of one vector
  *   FINISH(args, constants, acc, multipliers, count, pixel, channel)   stores 16 * LANES channels
  *   CONSTANTS, MAKE_CONSTANTS(epilogue)   what FINISH wants to have in registers
  *
@@ -29,7 +31,7 @@ OCT_INLINE void SUFFIX(interleave)(V a, V b, V c, V d, V *x) {
 }
 
 OCT_INLINE void SUFFIX(accumulate)(W *acc, const V *x, const uint8_t *weights) {
-    OCT_EACH_VECTOR(v, 4, acc[v] = DOT(acc[v], x[v], LOADW(weights + WIDTH * v)););
+    OCT_EACH_VECTOR(v, 4, acc[v] = DOT(acc[v], x[v], weights + WIDTH * WEIGHT_BYTES * v););
 }
 
 OCT_INLINE void SUFFIX(column)(const OctQ8DepthwiseArgs *args, size_t column, size_t channel,
@@ -65,8 +67,8 @@ OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uin
         }
         SUFFIX(column)(args, first + 2 * args->dilation_w, channel, count, right);
         SUFFIX(accumulate)(acc, left, weights);
-        SUFFIX(accumulate)(acc, middle, weights + 4 * WIDTH);
-        SUFFIX(accumulate)(acc, right, weights + 8 * WIDTH);
+        SUFFIX(accumulate)(acc, middle, weights + 4 * WIDTH * WEIGHT_BYTES);
+        SUFFIX(accumulate)(acc, right, weights + 8 * WIDTH * WEIGHT_BYTES);
         FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,
                channel);
         OCT_EACH_VECTOR(v, 4, {
@@ -104,16 +106,16 @@ OCT_INLINE void SUFFIX(five_by_five)(const OctQ8DepthwiseArgs *args, const uint8
             if (i >= kept) {
                 SUFFIX(tall_column)(args, first + i * step, channel, count, x[i]);
             }
-            SUFFIX(accumulate)(acc, x[i], weights + 4 * WIDTH * i);
+            SUFFIX(accumulate)(acc, x[i], weights + 4 * WIDTH * WEIGHT_BYTES * i);
         });
         const uint8_t *const *row = args->pointers + 4 * args->row_stride + first;
         V a = LOAD(row[0] + channel, count), b = LOAD(row[step] + channel, count);
         V c = LOAD(row[2 * step] + channel, count), d = LOAD(row[3 * step] + channel, count);
         SUFFIX(interleave)(a, b, c, d, last);
-        SUFFIX(accumulate)(acc, last, weights + 20 * WIDTH);
+        SUFFIX(accumulate)(acc, last, weights + 20 * WIDTH * WEIGHT_BYTES);
         V e = LOAD(row[4 * step] + channel, count);
         SUFFIX(interleave)(e, ZERO(), ZERO(), ZERO(), last);
-        SUFFIX(accumulate)(acc, last, weights + 24 * WIDTH);
+        SUFFIX(accumulate)(acc, last, weights + 24 * WIDTH * WEIGHT_BYTES);
         FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,
                channel);
         OCT_EACH_ROW(i, 4, {
@@ -146,7 +148,7 @@ static void SUFFIX(any_kernel)(const OctQ8DepthwiseArgs *args, const uint8_t *bl
             OCT_EACH_VECTOR(i, 4, x[i] = LOAD(first[offsets[t + i]] + channel, count););
             SUFFIX(interleave)(x[0], x[1], x[2], x[3], x);
             SUFFIX(accumulate)(acc, x, weights);
-            weights += 4 * WIDTH;
+            weights += 4 * WIDTH * WEIGHT_BYTES;
         }
         FINISH(args, &constants, acc, (const float *)(const void *)(block + 4 * WIDTH), count, p,
                channel);

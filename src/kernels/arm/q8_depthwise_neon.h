@@ -8,12 +8,14 @@
 /* The driver admits no larger kernels. */
 enum { MAX_TAPS = 2048 };
 
+static const OctQ8DepthwiseLayout layout = {.widest = 16, .activation_offset = 128};
+
 static size_t depthwise_packed_bytes(size_t channels, size_t kernel_h, size_t kernel_w) {
-    return oct_q8_depthwise_packed_bytes(16, channels, kernel_h, kernel_w);
+    return oct_q8_depthwise_packed_bytes(&layout, channels, kernel_h, kernel_w);
 }
 
 static void depthwise_pack(const OctQ8DepthwiseSource *source, void *packed) {
-    oct_q8_depthwise_pack(16, 128, source, packed);
+    oct_q8_depthwise_pack(&layout, source, packed);
 }
 
 OCT_INLINE int8x16_t load(const uint8_t *pixel, size_t count) {
@@ -49,7 +51,8 @@ OCT_INLINE void finish(const OctQ8DepthwiseArgs *args, const OctQ8Epilogue *epil
     vreinterpretq_s8_s16(vzip1q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b)))
 #define HIGH16(a, b)                                                                               \
     vreinterpretq_s8_s16(vzip2q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b)))
-#define DOT dot
+#define DOT(acc, x, w) dot(acc, x, LOADW(w))
+#define WEIGHT_BYTES 1
 #define CONSTANTS OctQ8Epilogue
 #define MAKE_CONSTANTS(epilogue) *(epilogue)
 #define FINISH finish
@@ -61,6 +64,6 @@ static void depthwise_kernel(const OctQ8DepthwiseArgs *args) {
     for (size_t channel = 0; channel < args->channels; channel += 16) {
         size_t rest = args->channels - channel;
         block_16(args, packed, channel, rest < 16 ? rest : 16);
-        packed += oct_q8_depthwise_block_bytes(16, groups);
+        packed += oct_q8_depthwise_block_bytes(&layout, 16, groups);
     }
 }

@@ -26,14 +26,14 @@ OCT_INLINE void multiply(const uint8_t *const *x, const uint8_t *weights, size_t
 
 #include "kernels/x86/q8_conv_template_256.h"
 
-static const OctQ8Layout layout = {.nr = 16, .lanes = 2};
+static const OctQ8Layout conv_layout = {.nr = 16, .lanes = 2};
 
 static size_t conv_packed_bytes(size_t channels, size_t taps, size_t k) {
-    return oct_q8_packed_bytes(&layout, channels, taps, k);
+    return oct_q8_packed_bytes(&conv_layout, channels, taps, k);
 }
 
 static void conv_pack(const OctQ8PackSource *source, void *packed) {
-    oct_q8_pack(&layout, source, packed);
+    oct_q8_pack(&conv_layout, source, packed);
 }
 
 const OctQ8ConvBundle oct_q8_conv_avxvnni = {

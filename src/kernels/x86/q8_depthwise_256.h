@@ -1,6 +1,7 @@
 /* Depthwise int8 convolution on 256-bit vectors, blocks of 32 and 16 channels; included by the
- * AVX2 and the AVX2-VNNI bundle, which define dot_256(acc, x, w) and dot_128(acc, x, w) before:
- * each 32-bit element of acc plus the products of its four u8 and four s8. */
+ * AVX2 and the AVX2-VNNI bundle, which define before: WEIGHT_BYTES (2: the packing is wide),
+ * dot_256(acc, x, w) and dot_128(acc, x, w): each 32-bit element of acc plus the products of its
+ * four u8 and the four weights at pointer w. */
 #include <string.h>
 
 #include "kernels/q8_depthwise_pack.h"
@@ -9,12 +10,14 @@
 /* The driver admits no larger kernels. */
 enum { MAX_TAPS = 2048 };
 
+static const OctQ8DepthwiseLayout depthwise_layout = {.widest = 32, .wide = WEIGHT_BYTES == 2};
+
 static size_t depthwise_packed_bytes(size_t channels, size_t kernel_h, size_t kernel_w) {
-    return oct_q8_depthwise_packed_bytes(32, channels, kernel_h, kernel_w);
+    return oct_q8_depthwise_packed_bytes(&depthwise_layout, channels, kernel_h, kernel_w);
 }
 
 static void depthwise_pack(const OctQ8DepthwiseSource *source, void *packed) {
-    oct_q8_depthwise_pack(32, 0, source, packed);
+    oct_q8_depthwise_pack(&depthwise_layout, source, packed);
 }
 
 /* Accumulators (in the order of q8_pack.h) to 32-bit outputs. */
@@ -166,7 +169,7 @@ static void depthwise_kernel(const OctQ8DepthwiseArgs *args) {
         } else {
             block_128(args, packed, channel, count);
         }
-        packed += oct_q8_depthwise_block_bytes(width, groups);
+        packed += oct_q8_depthwise_block_bytes(&depthwise_layout, width, groups);
         channel += width;
     }
     oct_q8_depthwise_finish(&oct_q8_vector_avx2, args);

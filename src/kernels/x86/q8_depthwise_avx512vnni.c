@@ -7,12 +7,14 @@
 #include "kernels/x86/q8_epilogue_avx512.h"
 #include "kernels/x86/q8_x86.h"
 
+static const OctQ8DepthwiseLayout layout = {.widest = 64};
+
 static size_t packed_bytes(size_t channels, size_t kernel_h, size_t kernel_w) {
-    return oct_q8_depthwise_packed_bytes(64, channels, kernel_h, kernel_w);
+    return oct_q8_depthwise_packed_bytes(&layout, channels, kernel_h, kernel_w);
 }
 
 static void pack(const OctQ8DepthwiseSource *source, void *packed) {
-    oct_q8_depthwise_pack(64, 0, source, packed);
+    oct_q8_depthwise_pack(&layout, source, packed);
 }
 
 /* The driver admits no larger kernels. */
@@ -107,7 +109,8 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #define HIGH8 _mm512_unpackhi_epi8
 #define LOW16 _mm512_unpacklo_epi16
 #define HIGH16 _mm512_unpackhi_epi16
-#define DOT _mm512_dpbusd_epi32
+#define DOT(acc, x, w) _mm512_dpbusd_epi32(acc, x, LOADW(w))
+#define WEIGHT_BYTES 1
 #define FINISH finish_512
 #define CONSTANTS Constants512
 #define MAKE_CONSTANTS make_constants_512
@@ -125,6 +128,7 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #undef LOW16
 #undef HIGH16
 #undef DOT
+#undef WEIGHT_BYTES
 #undef FINISH
 #undef CONSTANTS
 #undef MAKE_CONSTANTS
@@ -143,7 +147,8 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #define HIGH8 _mm256_unpackhi_epi8
 #define LOW16 _mm256_unpacklo_epi16
 #define HIGH16 _mm256_unpackhi_epi16
-#define DOT _mm256_dpbusd_epi32
+#define DOT(acc, x, w) _mm256_dpbusd_epi32(acc, x, LOADW(w))
+#define WEIGHT_BYTES 1
 #define FINISH finish_256
 #define CONSTANTS Constants256
 #define MAKE_CONSTANTS make_constants_256
@@ -161,6 +166,7 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #undef LOW16
 #undef HIGH16
 #undef DOT
+#undef WEIGHT_BYTES
 #undef FINISH
 #undef CONSTANTS
 #undef MAKE_CONSTANTS
@@ -178,7 +184,8 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #define HIGH8 _mm_unpackhi_epi8
 #define LOW16 _mm_unpacklo_epi16
 #define HIGH16 _mm_unpackhi_epi16
-#define DOT _mm_dpbusd_epi32
+#define DOT(acc, x, w) _mm_dpbusd_epi32(acc, x, LOADW(w))
+#define WEIGHT_BYTES 1
 #define FINISH finish_128
 #define CONSTANTS Constants128
 #define MAKE_CONSTANTS make_constants_128
@@ -197,7 +204,7 @@ static void kernel(const OctQ8DepthwiseArgs *args) {
         } else {
             block_128(args, packed, channel, count);
         }
-        packed += oct_q8_depthwise_block_bytes(width, groups);
+        packed += oct_q8_depthwise_block_bytes(&layout, width, groups);
         channel += width;
     }
     oct_q8_depthwise_finish(&oct_q8_vector_avx512vnni, args);
