@@ -314,8 +314,8 @@ static OctetStatus prepare_attention(const OctPrepare *prepare, OctPreparedOp *p
     OCT_TRY(bind_sizes(prepare, attention));
     OCT_TRY(bind_masks(prepare, attention));
     float scale = oct_node_float(node, "scale", 0.0f);
-    attention->scale =
-        scale != 0.0f ? scale : 1.0f / sqrtf((float)(attention->qk_size / attention->heads));
+    int64_t head_size = (int64_t)attention->qk_size / (int64_t)attention->heads;
+    attention->scale = scale != 0.0f ? scale : 1.0f / sqrtf((float)head_size);
     double pairs = (double)attention->batch * (double)attention->queries * (double)attention->keys;
     prepared->macs = pairs * (double)(attention->qk_size + attention->v_size);
     if (attention->projects) {

@@ -142,7 +142,7 @@ OctetStatus oct_prepare_through_float(const OctPrepare *prepare, OctPreparedOp *
     through->input_count = node->input_count;
     through->output_count = node->output_count;
     through->ports =
-        oct_calloc((size_t)(node->input_count + node->output_count), sizeof *through->ports);
+        oct_calloc((size_t)node->input_count + (size_t)node->output_count, sizeof *through->ports);
     if (!through->ports) {
         return oct_fail_memory(prepare->diagnostic);
     }

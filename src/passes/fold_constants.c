@@ -14,7 +14,7 @@ static bool fold_known(OctGraph *graph, OctValue *value) {
     bool numbers = value->known && (value->dtype == OCTET_S64 || value->dtype == OCTET_S32) &&
                    oct_value_has_static_shape(value) && !oct_value_quantized(value);
     for (int32_t i = 0; numbers && i < value->known_count; i++) {
-        numbers = value->known[i] > INT64_MIN / 4 && value->known[i] >= 0;
+        numbers = value->known[i] >= 0;
     }
     if (!numbers || octet_tensor_create(value->dtype, &value->shape, &tensor, NULL) != OCTET_OK) {
         return false;
