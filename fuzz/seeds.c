@@ -13,6 +13,23 @@ static void write_seed(const char *folder, const char *name, const Onnx__ModelPr
     }
 }
 
+/* The same models as Octet writes them: other paths of the import. */
+static void write_forms(const char *folder, const char *name, const Onnx__ModelProto *model) {
+    OctetGraph *graph = load_model(model);
+    for (int form = 0; form < 3; form++) {
+        static const char *const forms[] = {"qdq", "qoperator", "integers"};
+        OctetSaveOptions options = {.format = form == 1 ? OCTET_FORMAT_QOPERATOR : OCTET_FORMAT_QDQ,
+                                    .int8_io = form == 2};
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s_%s.onnx", folder, name, forms[form]);
+        if (octet_model_save(graph, path, &options, NULL) != OCTET_OK) {
+            fprintf(stderr, "%s can't be written\n", path);
+            exit(1);
+        }
+    }
+    octet_graph_free(graph);
+}
+
 static Onnx__ModelProto *pool_model(void) {
     Onnx__ModelProto *model = new_model(13);
     Onnx__GraphProto *g = model->graph;
@@ -88,10 +105,19 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
         return 2;
     }
-    write_seed(argv[1], "rich", rich_model());
-    write_seed(argv[1], "pool", pool_model());
-    write_seed(argv[1], "shape", shape_model());
-    write_seed(argv[1], "integer", integer_model());
+    const struct {
+        const char *name;
+        Onnx__ModelProto *model;
+    } seeds[] = {
+        {"rich", rich_model()},
+        {"pool", pool_model()},
+        {"shape", shape_model()},
+        {"integer", integer_model()},
+    };
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
+        write_seed(argv[1], seeds[i].name, seeds[i].model);
+        write_forms(argv[1], seeds[i].name, seeds[i].model);
+    }
     empty_pool();
     return 0;
 }

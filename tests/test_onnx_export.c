@@ -571,6 +571,13 @@ static void old_softmax_keeps_its_meaning(void **state) {
         assert_int_equal(count_nodes(raised, expected[i]), 1);
     }
     onnx__model_proto__free_unpacked(raised, NULL);
+    /* an axis that is no axis of anything known, found by the fuzzer */
+    Onnx__ModelProto *model = one_node(7, "Softmax", "u", "2", &node);
+    add_node(model->graph, "Unknown", "x", "u");
+    add_int(node, "axis", INT32_MAX);
+    raised = raise_model(model, 13);
+    assert_int_equal(count_nodes(raised, "Flatten"), 1);
+    onnx__model_proto__free_unpacked(raised, NULL);
     empty_pool();
 }
 

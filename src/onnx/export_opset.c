@@ -214,8 +214,8 @@ static OctetStatus raise_softmax(const Raise *raise) {
     if (axis < 0 && shape->rank >= 0) {
         axis += shape->rank;
     }
-    bool single = shape->rank >= 0 && axis >= 0 && axis < shape->rank;
-    for (int32_t i = (int32_t)axis + 1; single && i < shape->rank; i++) {
+    bool single = axis >= 0 && axis < shape->rank;
+    for (int32_t i = shape->rank - 1; single && i > axis; i--) {
         single = shape->dims[i] == 1;
     }
     if (!single) {

@@ -46,7 +46,8 @@ static OctValue *add_parameters(const Unfold *unfold, const OctValue *value, Oct
     char name[256];
     if (q->block_size > 0) {
         shape = value->shape;
-        shape.dims[q->axis] = (shape.dims[q->axis] + q->block_size - 1) / q->block_size;
+        int64_t dim = shape.dims[q->axis];
+        shape.dims[q->axis] = dim > 0 ? (dim - 1) / q->block_size + 1 : 0;
     } else if (q->axis >= 0) {
         shape = (OctetShape){.rank = 1, .dims = {q->count}};
     }
