@@ -18,6 +18,11 @@ static OctetStatus misfit(const OctNode *node, const OctetShape *shape, const Oc
                        "scales of shape %s do not fit a tensor of shape %s", parameters, tensor);
 }
 
+/* Blocks that cover `length` elements; the size comes from a file and may be anything. */
+static int64_t blocks_of(int64_t length, int64_t block_size) {
+    return length > 0 && block_size > 0 ? (length - 1) / block_size + 1 : 0;
+}
+
 OctetStatus oct_grid_make(const OctNode *node, OctetDType dtype, const OctetShape *shape,
                           int64_t axis, int64_t block_size, const OctetShape *scales, OctGrid *grid,
                           OctetDiagnostic *diagnostic) {
@@ -46,7 +51,7 @@ OctetStatus oct_grid_make(const OctNode *node, OctetDType dtype, const OctetShap
                    ? OCTET_OK
                    : misfit(node, shape, scales, diagnostic);
     }
-    int64_t blocks = (shape->dims[at] + block_size - 1) / block_size;
+    int64_t blocks = blocks_of(shape->dims[at], block_size);
     bool fits = scales->rank == shape->rank && block_size > 0;
     for (int32_t i = 0; i < shape->rank && fits; i++) {
         fits = scales->dims[i] == (i == at ? blocks : shape->dims[i]);
@@ -67,8 +72,7 @@ OctetStatus oct_grid_of_value(const OctNode *node, const OctValue *value, OctGri
         if (qparams->axis < 0 || qparams->axis >= scales.rank) {
             return misfit(node, &value->shape, &scales, diagnostic);
         }
-        scales.dims[qparams->axis] =
-            (scales.dims[qparams->axis] + qparams->block_size - 1) / qparams->block_size;
+        scales.dims[qparams->axis] = blocks_of(scales.dims[qparams->axis], qparams->block_size);
     }
     OCT_TRY(oct_grid_make(node, qparams->dtype, &value->shape,
                           qparams->axis < 0 ? 0 : qparams->axis, qparams->block_size, &scales, grid,
