@@ -57,7 +57,8 @@ OCTET_API OctetStatus octet_stats_load(OctetPrepared *prepared, const char *path
 OCTET_API OctetStatus octet_stats_merge(OctetPrepared *prepared, const char *path,
                                         OctetDiagnostic *diagnostic);
 
-/* A bias that did not fit into int32, and what was done: the channel's weight scale was raised. */
+/* A bias that did not fit into int32, and what was done: the channel's weight scale was raised, or
+ * (scales equal) the bias was saturated. */
 typedef struct OctetBiasRepair {
     const char *node;
     int64_t channel;
@@ -66,6 +67,14 @@ typedef struct OctetBiasRepair {
     double bias_before;              /* what the int32 would have had to be */
     int32_t bias_after;
 } OctetBiasRepair;
+
+/* The repairs that octet_convert noted in the graph's metadata (key octet.repairs, a line each:
+ * channel, bias, scale before and after, integer before and after, node), so that they can be told
+ * of a file as well. Lines that are not of that form are left out. *repairs is freed with
+ * octet_repairs_free; with *count 0 it may be NULL. */
+OCTET_API OctetStatus octet_graph_repairs(const OctetGraph *graph, OctetBiasRepair **repairs,
+                                          size_t *count, OctetDiagnostic *diagnostic);
+OCTET_API void octet_repairs_free(OctetBiasRepair *repairs);
 
 typedef struct OctetConvertOptions {
     OctetBiasPolicy bias;

@@ -123,6 +123,9 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
     if (status == OCTET_OK) {
         graph->quantized = true;
         count_nodes(prepared, graph, &counts);
+        status = oct_repairs_note(prepared, graph, diagnostic);
+    }
+    if (status == OCTET_OK) {
         status = oct_graph_compact(graph, diagnostic);
     }
     if (status == OCTET_OK) {

@@ -59,4 +59,8 @@ OctetStatus oct_place(OctetPrepared *prepared, OctetDiagnostic *diagnostic);
 /* Puts the values that int8 nodes take and make into groups that share a grid. */
 OctetStatus oct_group_values(OctetPrepared *prepared, OctetDiagnostic *diagnostic);
 
+/* Writes prepared->repairs into the graph's metadata, if there are any. */
+OctetStatus oct_repairs_note(const OctetPrepared *prepared, OctGraph *graph,
+                             OctetDiagnostic *diagnostic);
+
 #endif
