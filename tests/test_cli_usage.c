@@ -89,7 +89,7 @@ static void test_wrong_use(void **state) {
         {"quantize a --calib x --load-stats y --output o", "exclude each other"},
         {"eval a --labels l", "--data DATA is needed"},
         {"eval a --data d", "--labels FILE or --against OTHER.onnx is needed"},
-        {"compare a --data d", "usage: octet compare A.onnx B.onnx"},
+        {"compare a --data d", "usage: octet compare FLOAT.onnx INT8.onnx"},
         {"compare a b", "--data DATA is needed"},
         {"run a", "--input FILE is needed"},
     };

@@ -21,6 +21,16 @@ OCTET_API void octet_graph_free(OctetGraph *graph);
 OCTET_API OctetStatus octet_graph_clone(const OctetGraph *graph, OctetGraph **clone,
                                         OctetDiagnostic *diagnostic);
 
+/* The part of a graph that makes the values `outputs` of the values `inputs`, as a graph of its own
+ * that shares the constants' data: a single layer, or what comes behind one. Inputs keep types,
+ * shapes and grids, and their order, whether or not they are needed. The values belong to `graph`.
+ * Errors: INVALID_ARGUMENT where an output depends on an input of `graph` that is not among
+ * `inputs`, UNSUPPORTED for graphs that have subgraphs. */
+OCTET_API OctetStatus octet_graph_extract(const OctetGraph *graph, const OctetValue *const *inputs,
+                                          size_t input_count, const OctetValue *const *outputs,
+                                          size_t output_count, OctetGraph **part,
+                                          OctetDiagnostic *diagnostic);
+
 /* An input. A dimension below 0 is the batch or another open one, named "N". */
 OCTET_API OctetValue *octet_graph_input(OctetGraph *graph, const char *name, OctetDType dtype,
                                         const OctetShape *shape);
