@@ -138,7 +138,8 @@ static void add_operands(OpHarness *h, const Layer *layer) {
     int64_t x_count, w_count;
     int32_t zeros[MAX_CHANNELS];
     float bias[MAX_CHANNELS];
-    assert_true(octet_shape_count(&xs, &x_count) && octet_shape_count(&ws, &w_count));
+    assert_true(octet_shape_count(&xs, &x_count));
+    assert_true(octet_shape_count(&ws, &w_count));
     uint8_t *x = malloc(x_count);
     int8_t *w = malloc(w_count);
     random_state = layer->seed;
