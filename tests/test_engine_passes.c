@@ -79,16 +79,10 @@ static void on_grid(OctetGraph *graph, OctetValue *value, float scale, int32_t z
     graph->quantized = true;
 }
 
-/* Weights of all layers to s8, what is not a constant and has no grid yet to u8. */
-static void quantize_all(OctetGraph *graph) {
+static void quantize_weights(OctetGraph *graph) {
     for (int32_t i = 0; i < graph->value_count; i++) {
         OctetValue *value = graph->values[i];
-        if (value->dtype != OCTET_F32 || oct_value_quantized(value)) {
-            continue;
-        }
-        if (!value->constant) {
-            on_grid(graph, value, 0.04f + 0.001f * (float)(i % 7), 100 + i % 50);
-        } else if (value->shape.rank > 1) {
+        if (value->constant && value->shape.rank > 1 && !oct_value_quantized(value)) {
             float scale = 0.003f;
             int32_t zero_point = 0;
             OctetTensor *integers;
@@ -104,6 +98,17 @@ static void quantize_all(OctetGraph *graph) {
         }
     }
     graph->quantized = true;
+}
+
+/* Weights to s8, what is not a constant and has no grid yet to u8. */
+static void quantize_all(OctetGraph *graph) {
+    quantize_weights(graph);
+    for (int32_t i = 0; i < graph->value_count; i++) {
+        OctetValue *value = graph->values[i];
+        if (value->dtype == OCTET_F32 && !value->constant && !oct_value_quantized(value)) {
+            on_grid(graph, value, 0.04f + 0.001f * (float)(i % 7), 100 + i % 50);
+        }
+    }
 }
 
 /* ---- comparing ---- */
@@ -267,6 +272,19 @@ static void residual(bool first, bool quantized) {
     compare(graph, "Add", 0, 1);
 }
 
+/* An int8 convolution whose result is float adds no float residual. */
+static void test_float_residual(void **state) {
+    (void)state;
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = image(graph, "x", 16, 6);
+    OctetValue *r = image(graph, "r", 16, 6);
+    OctetValue *y = apply(graph, "Add", conv(graph, "a", x, 16, 16, 1), r);
+    finish(graph, y);
+    on_grid(graph, x, 0.03f, 100);
+    quantize_weights(graph);
+    compare(graph, "Add", 1, 1);
+}
+
 static void test_residual(void **state) {
     (void)state;
     for (int variant = 0; variant < 4; variant++) {
@@ -383,9 +401,13 @@ static void test_observed_layouts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_normalize),        cmocka_unit_test(test_silu),
-        cmocka_unit_test(test_float_function),   cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_shuffle),          cmocka_unit_test(test_exported_channels_last),
+        cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_silu),
+        cmocka_unit_test(test_float_function),
+        cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_float_residual),
+        cmocka_unit_test(test_shuffle),
+        cmocka_unit_test(test_exported_channels_last),
         cmocka_unit_test(test_observed_layouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

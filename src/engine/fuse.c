@@ -96,7 +96,9 @@ static bool may_add(const OctNode *layer, const OctNode *add, const OctValue *re
         return false;
     }
     if (!quantized) {
-        return oct_node_is(layer, "Conv") && layer->activation.kind == OCT_ACTIVATION_NONE;
+        /* kernels from bytes to floats add nothing */
+        return oct_node_is(layer, "Conv") && !oct_value_quantized(layer->inputs[0]) &&
+               layer->activation.kind == OCT_ACTIVATION_NONE;
     }
     return oct_value_is_8bit(own) && !(layer->fusion && layer->fusion->has_residual);
 }
