@@ -180,7 +180,19 @@ static void larger_biases_fit_after_repair(void **state) {
         assert_true(cli_number(channel, "int32_share") < 1);
         assert_true(fabs(cli_number(channel, "bias") / biases[i] - 1) < 1e-6);
         assert_true(cli_number(json_object_get(channel, "example"), "output") == 255);
+        json_t *repairs = json_object_get(object, "repairs");
+        assert_int_equal(json_array_size(repairs), 2);
+        const json_t *repair = json_array_get(repairs, 1);
+        assert_true(cli_number(repair, "channel") == 1);
+        assert_true(cli_number(repair, "bias") == (double)biases[i]);
+        assert_true(cli_number(repair, "scale_before") == (double)FLT_EPSILON);
+        assert_true(cli_number(repair, "scale_after") == cli_number(channel, "weight_scale"));
+        assert_true(cli_number(repair, "bias_after") == cli_number(channel, "bias_integer"));
         json_decref(object);
+        assert_int_equal(cli("explain %s --node conv --channel 1", cli_path("int8.onnx")), 0);
+        assert_non_null(strstr(cli_out, "\nconv, channel 1: the bias "));
+        assert_null(strstr(cli_out, "\nconv, channel 0: the bias "));
+        assert_non_null(strstr(cli_out, "The weight scale was raised from 1.1920929e-07 to "));
     }
 }
 

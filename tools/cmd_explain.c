@@ -24,6 +24,8 @@ typedef struct Job {
     OctetGraph *graph, *original;
     OctetLayerExplanation *layers;
     size_t count;
+    OctetBiasRepair *repairs; /* what convert noted in the file */
+    size_t repair_count;
 } Job;
 
 typedef OctetChannelExplanation Channel;
@@ -87,7 +89,35 @@ static OctetStatus load(Job *job, OctetDiagnostic *diagnostic) {
     if (status == OCTET_OK && job->settings->against) {
         status = model_load(job->settings->against, &job->original, diagnostic);
     }
+    if (status == OCTET_OK) {
+        status = octet_graph_repairs(job->graph, &job->repairs, &job->repair_count, diagnostic);
+    }
     return status == OCTET_OK ? explain_graph(job, diagnostic) : status;
+}
+
+/* Prints the repairs of a node (NULL: of all) and one of its channels (-1: of all). */
+static void print_repairs(const Job *job, const char *node, int64_t channel) {
+    enum { SHOWN = 20 };
+    size_t shown = 0;
+    for (size_t i = 0; i < job->repair_count; i++) {
+        const OctetBiasRepair *repair = &job->repairs[i];
+        if ((node && strcmp(repair->node, node) != 0) ||
+            (channel >= 0 && repair->channel != channel) || shown++ >= SHOWN) {
+            continue;
+        }
+        printf("%s%s, channel %" PRId64 ": the bias %.9g needed the int32 %.0f. ",
+               shown == 1 ? "\nBiases that did not fit when the model was made:\n" : "",
+               repair->node, repair->channel, (double)repair->bias, repair->bias_before);
+        if (repair->scale_after == repair->scale_before) {
+            printf("It was saturated at %" PRId32 ".\n", repair->bias_after);
+        } else {
+            printf("The weight scale was raised from %.9g to %.9g; it is %" PRId32 " now.\n",
+                   (double)repair->scale_before, (double)repair->scale_after, repair->bias_after);
+        }
+    }
+    if (shown > SHOWN) {
+        printf("and %zu more (--json lists all)\n", shown - SHOWN);
+    }
 }
 
 static void print_table(const Job *job) {
@@ -198,14 +228,34 @@ static json_t *json_layer(const Job *job, const OctetLayerExplanation *layer) {
     return object;
 }
 
+static json_t *json_repair(const OctetBiasRepair *repair) {
+    json_t *object = json_new_object();
+    json_add(object, "node", json_text(repair->node));
+    json_add(object, "channel", json_wide(repair->channel));
+    json_add(object, "bias", json_number((double)repair->bias));
+    json_add(object, "scale_before", json_number((double)repair->scale_before));
+    json_add(object, "scale_after", json_number((double)repair->scale_after));
+    json_add(object, "bias_before", json_number(repair->bias_before));
+    json_add(object, "bias_after", json_integer(repair->bias_after));
+    return object;
+}
+
 static void print_json(const Job *job) {
     json_t *object = json_new_object();
     json_t *layers = json_new_array();
     for (size_t i = 0; i < job->count; i++) {
         json_push(layers, json_layer(job, &job->layers[i]));
     }
+    json_t *repairs = json_new_array();
+    for (size_t i = 0; i < job->repair_count; i++) {
+        const OctetBiasRepair *repair = &job->repairs[i];
+        if (!job->settings->node || strcmp(repair->node, job->settings->node) == 0) {
+            json_push(repairs, json_repair(repair));
+        }
+    }
     json_add(object, "mode", json_text(octet_requantize_name(job->mode)));
     json_add(object, "layers", layers);
+    json_add(object, "repairs", repairs);
     json_print_exact(object);
 }
 
@@ -217,10 +267,12 @@ static int print_all(const Job *job) {
     if (job->settings->general.json) {
         print_json(job);
     } else if (job->settings->node) {
-        explain_print_channel(&job->layers[0],
-                              job->channel < 0 ? job->layers[0].worst_bias : job->channel);
+        int64_t channel = job->channel < 0 ? job->layers[0].worst_bias : job->channel;
+        explain_print_channel(&job->layers[0], channel);
+        print_repairs(job, job->layers[0].name, channel);
     } else {
         print_table(job);
+        print_repairs(job, NULL, -1);
     }
     return 0;
 }
@@ -255,6 +307,7 @@ static int run_explain(const void *given) {
         octet_explanation_clear(&job.layers[i]);
     }
     free(job.layers);
+    octet_repairs_free(job.repairs);
     octet_graph_free(job.graph);
     octet_graph_free(job.original);
     return code;

@@ -204,11 +204,9 @@ static OctetStatus integer_bias(const OctPrepare *prepare, OctetRequantize mode,
         double exact = (double)bias->real / product;
         fits = fabs(exact) < 0x1p31;
         *integer = fits ? oct_bias_integer(mode, bias->real, input_scale, weight_scale) : 0;
-    } else if (bias->integer_scale == 0.0 || bias->integer_scale == product ||
-               bias->integer_scale == (double)(input_scale * weight_scale)) {
-        *integer = bias->integer; /* the scale is stored as a float: the product rounded */
     } else {
-        fits = oct_bias_rescale(bias->integer, bias->integer_scale, product, integer);
+        fits =
+            oct_bias_stored(bias->integer, bias->integer_scale, input_scale, weight_scale, integer);
     }
     return fits ? OCTET_OK
                 : oct_fail_op(prepare->diagnostic, OCTET_ERROR_NUMERIC, prepare->node,

@@ -82,7 +82,7 @@ static OctetStatus open_subject(const OctetNode *node, const OctetNode *original
 
 /* A constant bias as a number of each channel; false if there is none or it has another shape. */
 static bool read_bias(const OctValue *value, int64_t channels, int64_t channel, double *real,
-                      double *stored) {
+                      double *stored, double *scale) {
     const OctetTensor *tensor = value ? oct_value_tensor(value) : NULL;
     int64_t count;
     if (!tensor || !octet_shape_count(&tensor->shape, &count) || count != channels) {
@@ -98,6 +98,7 @@ static bool read_bias(const OctValue *value, int64_t channels, int64_t channel, 
     }
     int64_t index = qparams->count == channels ? channel : 0;
     bool scaled = oct_value_quantized(value) && qparams->count > 0;
+    *scale = scaled ? (double)qparams->scale[index] : 0.0;
     *stored = (double)((const int32_t *)tensor->data)[channel] -
               (scaled ? (double)qparams->zero_point[index] : 0.0);
     *real = scaled ? *stored * (double)qparams->scale[index] : NAN;
@@ -107,10 +108,10 @@ static bool read_bias(const OctValue *value, int64_t channels, int64_t channel, 
 /* Everything about the bias of one channel, and what the mode computes with. */
 static OctetStatus explain_bias(const Subject *subject, OctetChannelExplanation *e,
                                 OctRequantizeChannel *parameters, OctetDiagnostic *diagnostic) {
-    double real = 0, stored = 0, original = 0, none;
+    double real = 0, stored = 0, scale = 0, original = 0, none[2];
     bool integer = subject->bias && oct_value_tensor(subject->bias) &&
                    oct_value_tensor(subject->bias)->dtype == OCTET_S32;
-    e->has_bias = read_bias(subject->bias, subject->channels, e->channel, &real, &stored);
+    e->has_bias = read_bias(subject->bias, subject->channels, e->channel, &real, &stored, &scale);
     if (integer && isnan(real)) {
         real = stored * e->bias_scale;
     }
@@ -120,7 +121,11 @@ static OctetStatus explain_bias(const Subject *subject, OctetChannelExplanation 
                                 .has_float_bias = e->has_bias && !integer,
                                 .bias = (float)real};
     if (integer) {
-        input.bias_integer = (int32_t)fmin(fmax(rint(real / e->bias_scale), INT32_MIN), INT32_MAX);
+        int32_t given = (int32_t)fmin(fmax(stored, INT32_MIN), INT32_MAX);
+        (void)oct_bias_stored(given, scale, e->input_scale, e->weight_scale, &input.bias_integer);
+        if (input.bias_integer == given) {
+            real = given * e->bias_scale; /* the stored scale is this product, rounded to a float */
+        }
     } else if (e->has_bias) {
         input.bias_integer =
             oct_bias_integer(subject->mode, input.bias, e->input_scale, e->weight_scale);
@@ -129,8 +134,8 @@ static OctetStatus explain_bias(const Subject *subject, OctetChannelExplanation 
                              oct_requantize_prepare(subject->mode, &input, parameters, diagnostic),
                              subject->node->name));
     e->bias_known = e->has_bias && !integer;
-    if (e->has_bias &&
-        read_bias(subject->original_bias, subject->channels, e->channel, &original, &none)) {
+    if (e->has_bias && read_bias(subject->original_bias, subject->channels, e->channel, &original,
+                                 &none[0], &none[1])) {
         e->bias_known = true;
         real = original;
     }

@@ -86,4 +86,9 @@ void oct_bias_clear(OctBiasResult *result);
  * int32, if that does not fit. */
 bool oct_bias_rescale(int32_t stored, double from_scale, double to_scale, int32_t *rescaled);
 
+/* The integer at scale sx * sw of a bias that is stored at `scale` (0: at that product). A scale
+ * that is the product, rounded to a float or not, leaves it as it is. False as above. */
+bool oct_bias_stored(int32_t stored, double scale, float input_scale, float weight_scale,
+                     int32_t *integer);
+
 #endif

@@ -91,3 +91,13 @@ bool oct_bias_rescale(int32_t stored, double from_scale, double to_scale, int32_
     *rescaled = fits ? (int32_t)value : value > 0 ? INT32_MAX : INT32_MIN;
     return fits;
 }
+
+bool oct_bias_stored(int32_t stored, double scale, float input_scale, float weight_scale,
+                     int32_t *integer) {
+    double product = (double)input_scale * (double)weight_scale;
+    if (scale == 0.0 || scale == product || scale == (double)(input_scale * weight_scale)) {
+        *integer = stored;
+        return true;
+    }
+    return oct_bias_rescale(stored, scale, product, integer);
+}
