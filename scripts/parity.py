@@ -20,8 +20,9 @@ import warnings
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 TESTS = ["test_observers_golden", "test_quantize_golden", "test_requantize",
-         "test_requantize_layers"]
-SCRIPTS = ["golden_observers.py", "golden_requantize.py", "golden_layers.py"]
+         "test_requantize_layers", "test_cli_golden"]
+SCRIPTS = ["golden_observers.py", "golden_requantize.py", "golden_layers.py",
+           "golden_command.py"]
 failures = []
 
 
