@@ -1,5 +1,5 @@
-/* Results of ONNX Runtime 1.30. Element j of input k is ((j * 7919 + 13 + k * 31) % 101) / 50 - 1 if
- * it is f32; of a mask, 3 + j if that is a vector and else (j * 7 + 3) % 3 != 0. */
+/* Results of ONNX Runtime 1.30. Element j of input k is ((j * 7919 + 13 + k * 31) % 101) / 50 - 1
+ * if it is f32; of a mask, 3 + j if that is a vector and else (j * 7 + 3) % 3 != 0. */
 #ifndef OCTET_TESTS_ATTENTION_GOLDEN_H
 #define OCTET_TESTS_ATTENTION_GOLDEN_H
 
