@@ -85,7 +85,7 @@ static int32_t position(const OctGraph *graph, const OctNode *node) {
 static bool may_add(const OctNode *layer, const OctNode *add, const OctValue *residual) {
     const OctValue *own = layer->outputs[0];
     const OctValue *sum = add->outputs[0];
-    if (residual == own || residual->constant ||
+    if (residual == own || residual->constant || !oct_value_has_static_shape(sum) ||
         !octet_shape_equal(&residual->shape, &sum->shape) ||
         !octet_shape_equal(&own->shape, &sum->shape) ||
         own->channels_last != residual->channels_last) {
