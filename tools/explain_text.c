@@ -39,19 +39,31 @@ static void tell_grids(const Channel *e) {
 }
 
 /* How the mode makes an integer of the bias. */
-static void tell_rule(OctetRequantize mode, const Channel *e) {
+static const char *rule_of(OctetRequantize mode) {
     switch (mode) {
     case OCTET_REQUANTIZE_QNNPACK:
-        printf("   qnnpack computes bias * (1 / unit) in float32 and rounds half to even:\n");
-        break;
+        return "bias * (1 / unit) in float32, rounded half to even";
     case OCTET_REQUANTIZE_TFLITE:
     case OCTET_REQUANTIZE_TFLITE_SINGLE:
-        printf("   tflite computes bias * (1 / unit) in float32 and rounds half away from zero:\n");
-        break;
+        return "bias * (1 / unit) in float32, rounded half away from zero";
     default:
-        printf("   Rounded half to even:\n");
+        return "bias / unit, rounded half to even";
     }
-    printf("     %" PRId32 "\n", e->bias_integer);
+}
+
+static void tell_rule(OctetRequantize mode, const Channel *e) {
+    if (e->bias_stored) {
+        printf("   The file has it as the int32\n     %" PRId32 "\n", e->bias_integer);
+    }
+    if (e->bias_stored && e->bias_by_rule != e->bias_integer) {
+        printf("   (%s itself takes %s: %" PRId32 ")\n", octet_requantize_name(mode), rule_of(mode),
+               e->bias_by_rule);
+    } else {
+        printf("   %s%s%s\n", e->bias_stored ? "(" : "", rule_of(mode), e->bias_stored ? ")" : ":");
+    }
+    if (!e->bias_stored) {
+        printf("     %" PRId32 "\n", e->bias_integer);
+    }
 }
 
 static void tell_error(const Channel *e) {

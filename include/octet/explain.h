@@ -22,7 +22,9 @@ typedef struct OctetChannelExplanation {
     double bias_scale;       /* input_scale * weight_scale */
     double bias_exact;       /* bias / bias_scale, what the integer should be */
     bool bias_stays_real;    /* fbgemm, and the graph has the float bias: no integer is made */
+    bool bias_stored;        /* the graph has the integer, whatever rule it was made by */
     int32_t bias_integer;    /* what is added to the accumulator */
+    int32_t bias_by_rule;    /* what the mode makes of `bias` */
     double bias_error;       /* what is added less bias, in real units */
     double bias_error_limit; /* half a unit of the accumulator: the greatest error of rounding */
 

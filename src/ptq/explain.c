@@ -142,7 +142,11 @@ static OctetStatus explain_bias(const Subject *subject, OctetChannelExplanation 
     e->bias = real;
     e->bias_exact = real / e->bias_scale;
     e->bias_stays_real = e->has_bias && !integer && subject->mode == OCTET_REQUANTIZE_FBGEMM;
+    e->bias_stored = integer;
     e->bias_integer = parameters->bias_integer;
+    e->bias_by_rule =
+        e->has_bias ? oct_bias_integer(subject->mode, (float)real, e->input_scale, e->weight_scale)
+                    : 0;
     e->bias_error =
         e->bias_stays_real || !e->has_bias ? 0.0 : e->bias_integer * e->bias_scale - real;
     e->bias_error_limit = e->has_bias && !e->bias_stays_real ? e->bias_scale / 2 : 0.0;
