@@ -19,6 +19,17 @@ int64_t oct_export_target_opset(const OctGraph *graph);
 /* Rewrites every node of the default domain to what it is called at `opset`. */
 OctetStatus oct_export_raise_opset(OctGraph *graph, int32_t opset, OctetDiagnostic *diagnostic);
 
+/* What stands in a file for one quantized value. */
+typedef struct OctExportForm {
+    OctValue *integers;
+    OctValue *real;
+    OctValue *scale;
+    OctValue *zero_point; /* NULL for int32, whose zero point is 0 */
+} OctExportForm;
+/* Makes scale and zero point, unless they are there. */
+OctetStatus oct_export_parameters(OctGraph *graph, const OctValue *value, OctExportForm *form,
+                                  OctetDiagnostic *diagnostic);
+
 /* Makes nodes of all quantization. */
 OctetStatus oct_export_unfold(OctGraph *graph, const OctetSaveOptions *options,
                               OctetDiagnostic *diagnostic);
@@ -33,13 +44,8 @@ typedef enum OctIntegerForm {
 } OctIntegerForm;
 OctIntegerForm oct_integer_form(const OctNode *node);
 
-/* What export_unfold.c knows of a value's parameters, for the inputs of a QLinear operator. */
-typedef struct OctIntegerNames {
-    OctValue *integers;
-    OctValue *scale;
-    OctValue *zero_point;
-} OctIntegerNames;
-typedef bool (*OctFindIntegers)(void *user, OctValue *value, OctIntegerNames *names);
+/* Gives the integers of a value and its parameters, as export_unfold.c knows them. */
+typedef bool (*OctFindIntegers)(void *user, OctValue *value, OctExportForm *names);
 /* Rewrites a node of form OCT_FORM_QLINEAR in place. Its inputs are still the values that `find`
  * knows; `output` is what it made before the caller gave it the integers to make. */
 OctetStatus oct_make_qlinear(OctGraph *graph, OctNode *node, OctValue *output, OctFindIntegers find,

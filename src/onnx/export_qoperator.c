@@ -214,14 +214,14 @@ typedef struct Inputs {
 } Inputs;
 
 static void add_scale(Inputs *inputs, OctValue *value) {
-    OctIntegerNames names = {0};
+    OctExportForm names = {0};
     inputs->failed = inputs->failed || !inputs->find(inputs->user, value, &names);
     inputs->list[inputs->count++] = names.scale;
     inputs->list[inputs->count++] = names.zero_point;
 }
 
 static void add_triple(Inputs *inputs, OctValue *value) {
-    OctIntegerNames names = {0};
+    OctExportForm names = {0};
     inputs->failed = inputs->failed || !inputs->find(inputs->user, value, &names);
     inputs->list[inputs->count++] = names.integers;
     add_scale(inputs, value);
@@ -235,7 +235,7 @@ static void add_bias(OctGraph *graph, Inputs *inputs, const OctNode *node) {
         return;
     }
     if (bias_is_ready(bias, node->inputs[0], node->inputs[1])) {
-        OctIntegerNames names = {0};
+        OctExportForm names = {0};
         inputs->failed = inputs->failed || !inputs->find(inputs->user, bias, &names);
         inputs->list[inputs->count++] = names.integers;
         return;

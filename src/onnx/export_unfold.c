@@ -12,19 +12,12 @@
 
 #include <string.h>
 
-typedef struct Form {
-    OctValue *integers;
-    OctValue *real;
-    OctValue *scale;
-    OctValue *zero_point; /* NULL for int32, whose zero point is 0 */
-} Form;
-
 typedef struct Unfold {
     OctGraph *graph;
     const OctetSaveOptions *options;
     int32_t opset;
     int32_t value_count;
-    Form *forms;             /* by number of the original values */
+    OctExportForm *forms;    /* by number of the original values */
     OctValue **replaced;     /* likewise: what users of the real numbers take */
     OctIntegerForm *written; /* likewise: the form of the node that makes it */
     OctUses uses;
@@ -34,56 +27,6 @@ typedef struct Unfold {
 static bool is_original(const Unfold *unfold, const OctValue *value) {
     return value->id >= 0 && value->id < unfold->value_count &&
            unfold->graph->values[value->id] == value;
-}
-
-/* ---- parameters as constants ---- */
-
-static OctValue *add_parameters(const Unfold *unfold, const OctValue *value, OctetDType dtype,
-                                const char *suffix, const void *numbers, OctetDType from) {
-    const OctetQParams *q = &value->qparams;
-    OctetShape shape = {.rank = 0};
-    OctetTensor *tensor;
-    char name[256];
-    if (q->block_size > 0) {
-        shape = value->shape;
-        int64_t dim = shape.dims[q->axis];
-        shape.dims[q->axis] = dim > 0 ? (dim - 1) / q->block_size + 1 : 0;
-    } else if (q->axis >= 0) {
-        shape = (OctetShape){.rank = 1, .dims = {q->count}};
-    }
-    OctetTensor *wrapped;
-    if (octet_tensor_wrap(from, &shape, (void *)numbers, (size_t)q->count * octet_dtype_size(from),
-                          &wrapped, NULL) != OCTET_OK) {
-        return NULL;
-    }
-    OctetStatus status = octet_tensor_cast(wrapped, dtype, &tensor, NULL);
-    octet_tensor_free(wrapped);
-    oct_export_name(name, sizeof name, value->name, suffix);
-    return status == OCTET_OK ? oct_graph_add_constant(unfold->graph, name, tensor) : NULL;
-}
-
-static bool any_zero_point(const OctetQParams *q) {
-    for (int64_t i = 0; i < q->count; i++) {
-        if (q->zero_point[i] != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static OctetStatus make_parameters(const Unfold *unfold, const OctValue *value, Form *form) {
-    const OctetQParams *q = &value->qparams;
-    if (form->scale) {
-        return OCTET_OK;
-    }
-    form->scale = add_parameters(unfold, value, OCTET_F32, "scale", q->scale, OCTET_F32);
-    bool wanted = q->dtype != OCTET_S32 || any_zero_point(q);
-    if (wanted) {
-        form->zero_point =
-            add_parameters(unfold, value, q->dtype, "zero_point", q->zero_point, OCTET_S32);
-    }
-    return form->scale && (form->zero_point || !wanted) ? OCTET_OK
-                                                        : oct_fail_memory(unfold->diagnostic);
 }
 
 /* ---- nodes ---- */
@@ -102,10 +45,10 @@ static OctValue *add_value(const Unfold *unfold, const OctValue *like, const cha
 
 static OctetStatus add_linear(const Unfold *unfold, const char *op_type, const OctValue *value,
                               OctValue *from, OctValue *to) {
-    Form *form = &unfold->forms[value->id];
+    OctExportForm *form = &unfold->forms[value->id];
     const OctetQParams *q = &value->qparams;
     char name[256];
-    OCT_TRY(make_parameters(unfold, value, form));
+    OCT_TRY(oct_export_parameters(unfold->graph, value, form, unfold->diagnostic));
     oct_export_name(name, sizeof name, value->name, op_type);
     OctNode *node = oct_graph_add_node(unfold->graph, op_type, "", name,
                                        (OctValue *[]){from, form->scale, form->zero_point},
@@ -154,7 +97,7 @@ static OctetStatus hand_over_output(const Unfold *unfold, OctValue *value, OctVa
 
 /* The value keeps its node, which writes integers or floats; forms->integers is made. */
 static OctetStatus make_integers(Unfold *unfold, OctValue *value) {
-    Form *form = &unfold->forms[value->id];
+    OctExportForm *form = &unfold->forms[value->id];
     OctNode *producer = value->producer;
     form->integers = add_value(unfold, value, "quantized", value->qparams.dtype);
     if (!form->integers) {
@@ -170,7 +113,7 @@ static OctetStatus make_integers(Unfold *unfold, OctValue *value) {
     }
     form->integers->producer = producer;
     value->producer = NULL;
-    return make_parameters(unfold, value, form);
+    return oct_export_parameters(unfold->graph, value, form, unfold->diagnostic);
 }
 
 /* ---- which values need what ---- */
@@ -202,13 +145,13 @@ static OctetStatus is_spelt_out(const Unfold *unfold, const OctValue *value, boo
 }
 
 static OctetStatus unfold_constant(Unfold *unfold, OctValue *value) {
-    Form *form = &unfold->forms[value->id];
+    OctExportForm *form = &unfold->forms[value->id];
     OctetDType stored = oct_constant_tensor(value->constant)->dtype;
     form->real = add_value(unfold, value, "quantized", OCTET_F32);
     if (!form->real) {
         return oct_fail_memory(unfold->diagnostic);
     }
-    OCT_TRY(make_parameters(unfold, value, form));
+    OCT_TRY(oct_export_parameters(unfold->graph, value, form, unfold->diagnostic));
     swap_names(unfold->graph, value, form->real); /* the real numbers have the constant's name */
     value->dtype = stored;
     form->integers = value;
@@ -218,7 +161,7 @@ static OctetStatus unfold_constant(Unfold *unfold, OctValue *value) {
 
 /* Users and the graph's outputs take the rounded real numbers. */
 static OctetStatus make_real(Unfold *unfold, OctValue *value) {
-    Form *form = &unfold->forms[value->id];
+    OctExportForm *form = &unfold->forms[value->id];
     form->real = add_value(unfold, value, "dequantized", OCTET_F32);
     if (!form->real) {
         return oct_fail_memory(unfold->diagnostic);
@@ -232,7 +175,7 @@ static OctetStatus make_real(Unfold *unfold, OctValue *value) {
 
 /* With integers at the model's border: the input is the integers. */
 static OctetStatus make_integer_input(Unfold *unfold, OctValue *value) {
-    Form *form = &unfold->forms[value->id];
+    OctExportForm *form = &unfold->forms[value->id];
     form->integers = value;
     form->real = add_value(unfold, value, "dequantized", OCTET_F32);
     if (!form->real) {
@@ -266,13 +209,13 @@ static OctetStatus unfold_value(Unfold *unfold, OctValue *value) {
 
 /* ---- operators on integers ---- */
 
-static bool find_integers(void *user, OctValue *value, OctIntegerNames *names) {
+static bool find_integers(void *user, OctValue *value, OctExportForm *names) {
     const Unfold *unfold = user;
-    const Form *form = is_original(unfold, value) ? &unfold->forms[value->id] : NULL;
+    const OctExportForm *form = is_original(unfold, value) ? &unfold->forms[value->id] : NULL;
     if (!form || !form->integers) {
         return false;
     }
-    *names = (OctIntegerNames){form->integers, form->scale, form->zero_point};
+    *names = *form;
     return true;
 }
 
@@ -337,7 +280,7 @@ static OctetStatus rewrite_node(Unfold *unfold, const OldNode *old) {
                                 unfold->diagnostic);
     }
     for (int32_t k = 0; k < oct_moved_inputs(node) && k < node->input_count; k++) {
-        OctIntegerNames names;
+        OctExportForm names;
         if (node->inputs[k] && find_integers(unfold, node->inputs[k], &names)) {
             node->inputs[k] = names.integers;
         }
