@@ -200,6 +200,10 @@ static OctetStatus produce(Samples *samples, Batch *batch, OctetDiagnostic *diag
         octet_tensor_free(tensors[i]);
     }
     free(tensors);
+    if (!batch->inputs) { /* the end of the data: nobody releases an empty batch */
+        free(batch->items);
+        batch->items = NULL;
+    }
     if (status != OCTET_OK) {
         batch_release(batch);
     }
