@@ -159,6 +159,34 @@ static void the_rule_of_the_runtime(void **state) {
     octet_qparams_clear(&qparams);
 }
 
+/* PyTorch's symmetric scales put the largest weight at 127.5 steps: whether it becomes 127 or 128
+ * (which is clamped) and -127 or -128 depends on dividing or multiplying by the reciprocal. */
+static void largest_weights_by_the_rule_of_the_runtime(void **state) {
+    (void)state;
+    int different = 0;
+    srand(9);
+    for (int i = 0; i < 500; i++) {
+        const float weight[] = {-(1.0F + (float)(rand() % 10000) / 7777)};
+        const float scales[] = {-weight[0] / 127.5F};
+        OctetQParams qparams = per_channel(1, scales);
+        OctBiasLayer layer = dense(weight, 1, 1, NULL, 0.1F, 0);
+        int8_t found[2];
+        for (int torch = 0; torch < 2; torch++) {
+            OctBiasResult result;
+            layer.mode = torch ? OCTET_REQUANTIZE_QNNPACK : OCTET_REQUANTIZE_ONNX;
+            assert_int_equal(oct_bias_quantize(&layer, &qparams, OCTET_BIAS_KEEP, &result, NULL),
+                             OCTET_OK);
+            found[torch] = ((int8_t *)result.weight)[0];
+            oct_bias_clear(&result);
+        }
+        assert_int_equal(found[0], (int)rintf(weight[0] / scales[0]));
+        assert_int_equal(found[1], (int)rintf(weight[0] * (1.0F / scales[0])));
+        different += found[0] != found[1];
+        octet_qparams_clear(&qparams);
+    }
+    assert_true(different > 10);
+}
+
 static void empty_channels_keep_their_bias_exact(void **state) {
     (void)state;
     const float weight[6] = {0, 0, 0, 1, 2, 3}, bias[] = {0.3F, 0.3F};
@@ -374,6 +402,7 @@ int main(void) {
         cmocka_unit_test(onnxruntime_22020),
         cmocka_unit_test(the_question_with_larger_biases),
         cmocka_unit_test(the_rule_of_the_runtime),
+        cmocka_unit_test(largest_weights_by_the_rule_of_the_runtime),
         cmocka_unit_test(empty_channels_keep_their_bias_exact),
         cmocka_unit_test(extreme_weights),
         cmocka_unit_test(values_that_are_not_finite_name_the_node),

@@ -13,8 +13,9 @@ typedef struct OctetQConfig {
     bool quantize; /* false: leave in float; the rest is then ignored */
     OctetObserverOptions activation;
     OctetObserverOptions weight;
-    /* The runtime that the integers are made for: its rule turns biases into int32 (they differ by
-     * 1 at most). onnx for octet; fbgemm for fbgemm, x86, onednn; qnnpack for the qnnpack ones. */
+    /* The runtime that the integers are made for: its rules turn weights and biases into integers
+     * (they differ by 1 at most). onnx for octet; fbgemm for fbgemm, x86, onednn; qnnpack for the
+     * qnnpack ones. */
     OctetRequantize requantize;
 } OctetQConfig;
 

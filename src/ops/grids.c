@@ -1,16 +1,17 @@
 /* The engine's own operators (domain "octet"): between real numbers and grids, and functions of one
  * 8-bit tensor. Grids are properties of their values.
  *
- *   Quantize    f32 -> grid:   clamp(RNE(x / scale) + zero_point), NaN gives the zero point. With
- *                              attribute channels_last 1 the input is N, C, spatial..., the output
- *                              channels-last (u8 only)
+ *   Quantize    f32 -> grid:   clamp(RNE(x / scale) + zero_point), NaN gives the zero point; in
+ *                              PyTorch's modes x * (1 / scale), by loops that are not in a hurry.
+ * With attribute channels_last 1 the input is N, C, spatial..., the output channels-last (u8 only)
  *   Dequantize  grid -> f32:   (q - zero_point) * scale
  *   Requantize  grid -> grid:  Dequantize, then Quantize; 8 bits, per tensor
  *   Table       grid -> grid:  attribute "table", a tensor of 256 bytes: y = table[byte of x] */
 #include "kernels/q8_vector.h"
 #include "ops/ops.h"
+#include "quant/quantize_values.h"
+#include "quant/requantize.h"
 
-#include <math.h>
 #include <string.h>
 
 enum {
@@ -24,19 +25,10 @@ typedef struct Grid {
     int64_t batch, channels; /* of Quantize from planes; `inner` are the pixels then */
     uint8_t table[256];
     const OctQ8VectorOps *vector;
+    OctetQuantizeRule rule;
 } Grid;
 
 /* ---- scalar definitions ---- */
-
-static int32_t quantize_one(float x, float scale, int32_t zero_point, int64_t low, int64_t high) {
-    if (isnan(x)) {
-        return zero_point;
-    }
-    double q = (double)rintf(x / scale) + zero_point;
-    q = q < (double)low ? (double)low : q;
-    q = q > (double)high ? (double)high : q;
-    return (int32_t)q;
-}
 
 static int32_t load(OctetDType dtype, const void *data, int64_t i) {
     switch (dtype) {
@@ -103,6 +95,13 @@ static OctetStatus run_chunks(const OctRun *run, Job *job) {
 
 static void quantize_u8(const Job *job, int64_t first, int64_t count) {
     const OctetQParams *q = &job->grid->qparams;
+    if (job->grid->rule == OCTET_QUANTIZE_RECIPROCAL) {
+        OctQuantizeTarget target =
+            oct_quantize_target(q->dtype, q->scale[0], q->zero_point[0], job->grid->rule);
+        oct_quantize_values((const float *)job->input->data + first, count, &target,
+                            (uint8_t *)job->output->data + first);
+        return;
+    }
     job->grid->vector->quantize((const float *)job->input->data + first, q->scale[0],
                                 (uint8_t)q->zero_point[0], (uint8_t *)job->output->data + first,
                                 (size_t)count);
@@ -111,14 +110,11 @@ static void quantize_u8(const Job *job, int64_t first, int64_t count) {
 static void quantize_any(const Job *job, int64_t first, int64_t count) {
     const Grid *grid = job->grid;
     const float *x = job->input->data;
-    int64_t low;
-    int64_t high;
-    octet_dtype_range(grid->qparams.dtype, &low, &high);
     for (int64_t i = first; i < first + count; i++) {
         int64_t p = parameter_of(grid, i);
-        int32_t q =
-            quantize_one(x[i], grid->qparams.scale[p], grid->qparams.zero_point[p], low, high);
-        store(grid->qparams.dtype, job->output->data, i, q);
+        OctQuantizeTarget target = oct_quantize_target(grid->qparams.dtype, grid->qparams.scale[p],
+                                                       grid->qparams.zero_point[p], grid->rule);
+        store(grid->qparams.dtype, job->output->data, i, (int32_t)oct_quantize_one(x[i], &target));
     }
 }
 
@@ -167,10 +163,30 @@ static void quantize_planes(void *user, size_t index) {
                                   channels, pixels - first < PIXELS ? pixels - first : PIXELS);
 }
 
+/* The same by the reciprocal, one image at a time. */
+static void quantize_planes_slowly(void *user, size_t index) {
+    const Job *job = user;
+    const Grid *grid = job->grid;
+    const size_t channels = (size_t)grid->channels, pixels = (size_t)grid->inner;
+    const float *x = (const float *)job->input->data + index * pixels * channels;
+    uint8_t *y = (uint8_t *)job->output->data + index * pixels * channels;
+    OctQuantizeTarget target = oct_quantize_target(grid->qparams.dtype, grid->qparams.scale[0],
+                                                   grid->qparams.zero_point[0], grid->rule);
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t i = 0; i < pixels; i++) {
+            y[i * channels + c] = (uint8_t)oct_quantize_one(x[c * pixels + i], &target);
+        }
+    }
+}
+
 static OctetStatus run_quantize_planes(void *state, const OctRun *run) {
     const Grid *grid = state;
     Job job = {.grid = grid, .input = &run->inputs[0], .output = &run->outputs[0]};
     size_t pieces = (size_t)((grid->inner + PIXELS - 1) / PIXELS);
+    if (grid->rule == OCTET_QUANTIZE_RECIPROCAL) {
+        oct_parallel_for(run->pool, quantize_planes_slowly, &job, (size_t)grid->batch);
+        return OCTET_OK;
+    }
     oct_parallel_for(run->pool, quantize_planes, &job, (size_t)grid->batch * pieces);
     return OCTET_OK;
 }
@@ -214,6 +230,7 @@ static OctetStatus prepare_grid(const OctPrepare *prepare, const OctValue *value
 static OctetStatus prepare_quantize(const OctPrepare *prepare, OctPreparedOp *prepared) {
     Grid *grid = NULL;
     OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
+    grid->rule = oct_requantize_quantize_rule(prepare->requantize);
     prepared->run = run_quantize;
     prepared->kernel = "quantize";
     if (!oct_node_int(prepare->node, "channels_last", 0)) {
@@ -252,19 +269,18 @@ static OctetStatus prepare_requantize(const OctPrepare *prepare, OctPreparedOp *
                            "is for 8-bit grids only");
     }
     Grid *grid = NULL;
-    int64_t low;
-    int64_t high;
     OCT_TRY(prepare_grid(prepare, prepare->node->outputs[0], &grid, prepared));
-    octet_dtype_range(to->dtype, &low, &high);
+    OctQuantizeTarget target =
+        oct_quantize_target(to->dtype, to->scale[0], to->zero_point[0],
+                            oct_requantize_quantize_rule(prepare->requantize));
     for (int32_t byte = 0; byte < 256; byte++) {
         int32_t q = from->dtype == OCTET_S8 ? (int8_t)byte : byte;
         float real = (float)(q - from->zero_point[0]) * from->scale[0];
         /* on the same grid nothing is rounded, however large the scale */
         int32_t shifted = q - from->zero_point[0] + to->zero_point[0];
-        bool same = from->scale[0] == to->scale[0] && shifted >= low && shifted <= high;
-        grid->table[byte] =
-            (uint8_t)(same ? shifted
-                           : quantize_one(real, to->scale[0], to->zero_point[0], low, high));
+        bool same = from->scale[0] == to->scale[0] && shifted >= target.minimum &&
+                    shifted <= target.maximum;
+        grid->table[byte] = (uint8_t)(same ? shifted : oct_quantize_one(real, &target));
     }
     prepared->run = run_table;
     prepared->kernel = "requantize";

@@ -59,8 +59,9 @@ static OctetStatus check_layer(const OctBiasLayer *layer, const OctetQParams *qp
 /* Quantizes the weights that scale k covers. */
 static void quantize_covered(const Work *work, int64_t k) {
     const OctetQParams *qparams = &work->result->qparams;
-    OctQuantizeTarget target = oct_quantize_target(qparams->dtype, qparams->scale[k],
-                                                   qparams->zero_point[k], OCTET_QUANTIZE_DIVIDE);
+    OctQuantizeTarget target =
+        oct_quantize_target(qparams->dtype, qparams->scale[k], qparams->zero_point[k],
+                            oct_requantize_quantize_rule(work->layer->mode));
     for (int64_t o = 0; o < work->outer; o++) {
         int64_t first = (o * work->length + k * work->covered) * work->inner;
         oct_quantize_values(work->layer->weight + first, work->covered * work->inner, &target,

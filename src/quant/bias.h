@@ -47,7 +47,7 @@ typedef struct OctBiasLayer {
     OctWeightLayout layout;
     const float *bias; /* one per output channel, or NULL */
     float input_scale;
-    OctetRequantize mode; /* whose rule makes integers of the biases */
+    OctetRequantize mode; /* whose rules make integers of weights and biases */
 } OctBiasLayer;
 
 /* One bias that did not fit. */
@@ -70,7 +70,7 @@ typedef struct OctBiasResult {
     bool leave_float; /* OCTET_BIAS_FLOAT and something did not fit */
 } OctBiasResult;
 
-/* Quantizes weights (s8 or u8, per tensor or along layout.axis; by division) and bias (scale
+/* Quantizes weights (s8 or u8, per tensor or along layout.axis; by the mode's rule) and bias (scale
  * sx * sw[c], zero point 0, by oct_bias_integer). Where the bias and the worst
  * accumulator of the actual integer weights exceed int32, acts by `policy`: repair takes the least
  * float32 scale that fits and quantizes the channel's weights with it; keep saturates the bias.

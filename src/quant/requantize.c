@@ -7,6 +7,11 @@ static int32_t saturate(double value) {
     return (int32_t)fmin(fmax(value, INT32_MIN), INT32_MAX);
 }
 
+OctetQuantizeRule oct_requantize_quantize_rule(OctetRequantize mode) {
+    bool torch = mode == OCTET_REQUANTIZE_QNNPACK || mode == OCTET_REQUANTIZE_FBGEMM;
+    return torch ? OCTET_QUANTIZE_RECIPROCAL : OCTET_QUANTIZE_DIVIDE;
+}
+
 int32_t oct_bias_integer(OctetRequantize mode, float bias, float input_scale, float weight_scale) {
     float scale = input_scale * weight_scale, inverse = 1.0F / scale;
     if (bias == 0.0F) {

@@ -47,6 +47,10 @@ void oct_requantize_rows(OctetRequantize mode, const int32_t *accumulators, int6
 int32_t oct_fixed_point_multiply(int32_t x, OctetFixedPoint multiplier);
 int32_t oct_fixed_point_multiply_single(int32_t x, OctetFixedPoint multiplier);
 
+/* How the mode's runtime makes integers of floats: PyTorch's by the reciprocal of the scale. It
+ * shows in the largest weight, which its symmetric scales put at +-127.5 steps. */
+OctetQuantizeRule oct_requantize_quantize_rule(OctetRequantize mode);
+
 /* The int32 bias of each mode from the float one: onnx RNE(b / (sx * sw)) in double; qnnpack
  * RNE(b * (1 / (sx * sw))) in float32; tflite round half away of b / (sx * sw) in double, clamped
  * to
