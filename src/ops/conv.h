@@ -3,6 +3,7 @@
 #ifndef OCT_OPS_CONV_H
 #define OCT_OPS_CONV_H
 
+#include "kernels/q8_conv_run.h"
 #include "ops/layout.h"
 #include "ops/ops.h"
 
@@ -26,6 +27,9 @@ OctetStatus oct_conv_geometry(const OctNode *node, OctConvGeometry *geometry,
 double oct_conv_macs(const OctConvGeometry *geometry);
 /* Taps of the kernel: the product of its sizes. */
 int64_t oct_conv_taps(const OctConvGeometry *geometry);
+
+/* Groups, kernel, strides, dilations and pads for the int8 driver; one or two axes. */
+void oct_conv_q8_window(const OctConvGeometry *geometry, OctQ8ConvParams *params);
 
 OctetStatus oct_conv_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepared);
 /* For nodes with u8 input and constant quantized weights. */

@@ -52,24 +52,6 @@ static void order_weights(const OctView *w, size_t outputs, size_t inputs, size_
     }
 }
 
-static void set_window(const OctConvGeometry *geometry, OctQ8ConvParams *params) {
-    const OctWindow *window = &geometry->window;
-    int32_t w = window->rank - 1;
-    params->groups = (size_t)geometry->groups;
-    params->kernel_w = (size_t)window->kernel[w];
-    params->stride_w = (size_t)window->stride[w];
-    params->dilation_w = (size_t)window->dilation[w];
-    params->pad_left = (size_t)window->pad_begin[w];
-    params->pad_right = (size_t)window->pad_end[w];
-    if (window->rank == 2) {
-        params->kernel_h = (size_t)window->kernel[0];
-        params->stride_h = (size_t)window->stride[0];
-        params->dilation_h = (size_t)window->dilation[0];
-        params->pad_top = (size_t)window->pad_begin[0];
-        params->pad_bottom = (size_t)window->pad_end[0];
-    }
-}
-
 /* What create copies. */
 typedef struct Arrays {
     int8_t *weights;
@@ -108,7 +90,7 @@ static OctetStatus create(const ConvInteger *conv, const OctRun *run, const Arra
     size_t outputs = (size_t)geometry->output.channels;
     size_t count = w_zero ? (size_t)oct_view_count(w_zero) : 0;
     OctQ8ConvParams params = oct_q8_conv_params((size_t)geometry->input.channels, outputs);
-    set_window(geometry, &params);
+    oct_conv_q8_window(geometry, &params);
     params.input_zero_point = conv->flips_x ? 128 : 0;
     if (x_zero) {
         params.input_zero_point = (uint8_t)zero_at(x_zero, 0, 0, 128);

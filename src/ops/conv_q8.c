@@ -124,25 +124,29 @@ static OctetStatus pack(const OctPrepare *prepare, const OctQ8ConvParams *params
 
 /* ---- preparation ---- */
 
-static OctQ8ConvParams params_of(const OctPrepare *prepare, const OctConvGeometry *geometry) {
+void oct_conv_q8_window(const OctConvGeometry *geometry, OctQ8ConvParams *params) {
     const OctWindow *window = &geometry->window;
     int32_t w = window->rank - 1;
+    params->groups = (size_t)geometry->groups;
+    params->kernel_w = (size_t)window->kernel[w];
+    params->stride_w = (size_t)window->stride[w];
+    params->dilation_w = (size_t)window->dilation[w];
+    params->pad_left = (size_t)window->pad_begin[w];
+    params->pad_right = (size_t)window->pad_end[w];
+    if (window->rank == 2) {
+        params->kernel_h = (size_t)window->kernel[0];
+        params->stride_h = (size_t)window->stride[0];
+        params->dilation_h = (size_t)window->dilation[0];
+        params->pad_top = (size_t)window->pad_begin[0];
+        params->pad_bottom = (size_t)window->pad_end[0];
+    }
+}
+
+static OctQ8ConvParams params_of(const OctPrepare *prepare, const OctConvGeometry *geometry) {
     OctQ8ConvParams params =
         oct_q8_conv_params((size_t)geometry->input.channels, (size_t)geometry->output.channels);
-    params.groups = (size_t)geometry->groups;
+    oct_conv_q8_window(geometry, &params);
     params.input_zero_point = (uint8_t)oct_value_zero_point(prepare->node->inputs[0]);
-    params.kernel_w = (size_t)window->kernel[w];
-    params.stride_w = (size_t)window->stride[w];
-    params.dilation_w = (size_t)window->dilation[w];
-    params.pad_left = (size_t)window->pad_begin[w];
-    params.pad_right = (size_t)window->pad_end[w];
-    if (window->rank == 2) {
-        params.kernel_h = (size_t)window->kernel[0];
-        params.stride_h = (size_t)window->stride[0];
-        params.dilation_h = (size_t)window->dilation[0];
-        params.pad_top = (size_t)window->pad_begin[0];
-        params.pad_bottom = (size_t)window->pad_end[0];
-    }
     return params;
 }
 

@@ -196,12 +196,6 @@ static OctetStatus pack(const OctPrepare *prepare, ConvQ8 *conv) {
 
 /* ---- preparation ---- */
 
-static bool place(size_t *total, size_t bytes, size_t *offset) {
-    *offset = *total;
-    return oct_add_size(*total, bytes, total) && oct_add_size(*total, 64 + 63, total) &&
-           (*total = *total / 64 * 64, true);
-}
-
 static OctetStatus reserve(const OctPrepare *prepare, const OctConvGeometry *geometry, ConvQ8 *conv,
                            OctPreparedOp *prepared) {
     OctetDiagnostic *diagnostic = prepare->diagnostic;
@@ -217,16 +211,18 @@ static OctetStatus reserve(const OctPrepare *prepare, const OctConvGeometry *geo
     }
     OCT_TRY(
         oct_q8_conv_setup(oct_pack_data(conv->pack), 1, 1, PIXELS, 0, 0, 0, &setup, diagnostic));
-    size_t tile = PIXELS * conv->finish.channel_count;
-    bool fits =
-        conv->finish.channel_count < SIZE_MAX / 1024 &&
-        place(&conv->slot_bytes, tile * conv->element, &at) &&
-        place(&conv->slot_bytes, conv->finish.separate ? tile * sizeof(int32_t) : 0,
-              &conv->accumulator_at) &&
-        place(&conv->slot_bytes, conv->finish.residual >= 0 ? tile : 0, &conv->residual_at) &&
-        place(&conv->slot_bytes, setup.workspace_bytes, &conv->kernel_at) &&
-        oct_mul_size(conv->slot_bytes, conv->slots, &bytes);
-    if (!fits) {
+    size_t tile, *slot = &conv->slot_bytes;
+    bool separate = conv->finish.separate, adds = conv->finish.residual >= 0;
+    if (!oct_mul_size(PIXELS * sizeof(int32_t), conv->finish.channel_count, &tile)) {
+        return oct_fail_op(diagnostic, OCTET_ERROR_LIMIT, prepare->node, "is too large");
+    }
+    tile /= sizeof(int32_t);
+    OCT_TRY(oct_workspace_add(slot, tile * conv->element, &at, diagnostic));
+    OCT_TRY(oct_workspace_add(slot, separate ? tile * sizeof(int32_t) : 0, &conv->accumulator_at,
+                              diagnostic));
+    OCT_TRY(oct_workspace_add(slot, adds ? tile : 0, &conv->residual_at, diagnostic));
+    OCT_TRY(oct_workspace_add(slot, setup.workspace_bytes, &conv->kernel_at, diagnostic));
+    if (!oct_mul_size(conv->slot_bytes, conv->slots, &bytes)) {
         return oct_fail_op(diagnostic, OCTET_ERROR_LIMIT, prepare->node, "is too large");
     }
     return oct_workspace_add(workspace, bytes, &conv->slot_offset, diagnostic);

@@ -273,12 +273,6 @@ static OctetStatus pack_phase(const OctPrepare *prepare, const OctConvGeometry *
     return OCTET_OK;
 }
 
-static bool place(size_t *total, size_t bytes, size_t *offset) {
-    *offset = *total;
-    return oct_add_size(*total, bytes, total) && oct_add_size(*total, 64 + 63, total) &&
-           (*total = *total / 64 * 64, true);
-}
-
 static OctetStatus reserve(const OctPrepare *prepare, const OctConvGeometry *geometry, ConvQ8 *conv,
                            OctPreparedOp *prepared) {
     OctetDiagnostic *diagnostic = prepare->diagnostic;
@@ -296,16 +290,20 @@ static OctetStatus reserve(const OctPrepare *prepare, const OctConvGeometry *geo
         rows = packed->row_bytes > rows ? packed->row_bytes : rows;
         kernel = packed->workspace_bytes > kernel ? packed->workspace_bytes : kernel;
     }
-    size_t tile = ROWS * conv->finish.channel_count;
-    bool fits =
-        rows < SIZE_MAX / 1024 && place(&conv->slot_bytes, rows * ROWS, &at) &&
-        place(&conv->slot_bytes, tile * conv->element, &conv->output_at) &&
-        place(&conv->slot_bytes, conv->finish.separate ? tile * sizeof(int32_t) : 0,
-              &conv->accumulator_at) &&
-        place(&conv->slot_bytes, conv->finish.residual >= 0 ? tile : 0, &conv->residual_at) &&
-        place(&conv->slot_bytes, kernel, &conv->kernel_at) &&
-        oct_mul_size(conv->slot_bytes, conv->slots, &bytes);
-    if (!fits) {
+    size_t tile, gathered, *slot = &conv->slot_bytes;
+    bool separate = conv->finish.separate, adds = conv->finish.residual >= 0;
+    if (!oct_mul_size(ROWS * sizeof(int32_t), conv->finish.channel_count, &tile) ||
+        !oct_mul_size(ROWS, rows, &gathered)) {
+        return oct_fail_op(diagnostic, OCTET_ERROR_LIMIT, prepare->node, "is too large");
+    }
+    tile /= sizeof(int32_t);
+    OCT_TRY(oct_workspace_add(slot, gathered, &at, diagnostic));
+    OCT_TRY(oct_workspace_add(slot, tile * conv->element, &conv->output_at, diagnostic));
+    OCT_TRY(oct_workspace_add(slot, separate ? tile * sizeof(int32_t) : 0, &conv->accumulator_at,
+                              diagnostic));
+    OCT_TRY(oct_workspace_add(slot, adds ? tile : 0, &conv->residual_at, diagnostic));
+    OCT_TRY(oct_workspace_add(slot, kernel, &conv->kernel_at, diagnostic));
+    if (!oct_mul_size(conv->slot_bytes, conv->slots, &bytes)) {
         return oct_fail_op(diagnostic, OCTET_ERROR_LIMIT, prepare->node, "is too large");
     }
     return oct_workspace_add(workspace, bytes, &conv->slot_offset, diagnostic);
