@@ -92,7 +92,7 @@ static void tell(const OctetGraph *graph) {
            rint(bias[0] * step / (double)y->scale[0]) * (double)y->scale[0]);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     OctetDiagnostic diagnostic = {0};
     OctetGraph *graph = build(&diagnostic);
     OctetGraph *quantized = quantize(graph, &diagnostic);
@@ -108,6 +108,10 @@ int main(void) {
     check(octet_tensor_print(integers, stdout, &diagnostic), &diagnostic);
     check(octet_tensor_print(y, stdout, &diagnostic), &diagnostic);
     tell(quantized);
+    if (argc > 1) {
+        check(octet_model_save(quantized, argv[1], NULL, &diagnostic), &diagnostic);
+        printf("\nWritten to %s; octet explain tells more of it.\n", argv[1]);
+    }
     octet_tensor_free(integers);
     octet_tensor_free(x);
     octet_session_free(session);
