@@ -272,6 +272,25 @@ static void residual(bool first, bool quantized) {
     compare(graph, "Add", 0, 1);
 }
 
+/* Two expansions of a squeezed image, joined: written to their places at once. */
+static void test_join(void **state) {
+    (void)state;
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = conv(graph, "squeeze", image(graph, "x", 5, 9), 5, 16, 1);
+    OctetValue *parts[] = {conv(graph, "a", x, 16, 33, 1), conv(graph, "b", x, 16, 70, 3),
+                           conv(graph, "c", x, 16, 3, 3)};
+    OctetValue *joined = octet_graph_operator(graph, "Concat", "join", parts, 3);
+    octet_graph_set_int(graph, joined, "axis", 1);
+    OctetValue *y = conv(graph, "last", joined, 106, 8, 3);
+    finish(graph, y);
+    for (int k = 0; k < 3; k++) {
+        on_grid(graph, parts[k], 0.05f, 110);
+    }
+    on_grid(graph, joined, 0.05f, 110);
+    quantize_all(graph);
+    compare(graph, "Concat", 0, 1);
+}
+
 /* An int8 convolution whose result is float adds no float residual. */
 static void test_float_residual(void **state) {
     (void)state;
@@ -401,13 +420,10 @@ static void test_observed_layouts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_silu),
-        cmocka_unit_test(test_float_function),
-        cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_float_residual),
-        cmocka_unit_test(test_shuffle),
-        cmocka_unit_test(test_exported_channels_last),
+        cmocka_unit_test(test_normalize),        cmocka_unit_test(test_silu),
+        cmocka_unit_test(test_float_function),   cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_float_residual),   cmocka_unit_test(test_join),
+        cmocka_unit_test(test_shuffle),          cmocka_unit_test(test_exported_channels_last),
         cmocka_unit_test(test_observed_layouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,7 +80,7 @@ static void add_view(OctPlan *plan, const OctValue *value, double *bytes) {
 
 static OctetStatus add_step(OctCompile *c, const OctNode *node) {
     OctPlan *plan = c->plan;
-    bool view = oct_node_is_view(node);
+    bool view = oct_node_is_view(node) || oct_node_is_join(node);
     bool seen = observed(c, node);
     if (view && !seen) {
         return OCTET_OK;
@@ -151,9 +151,10 @@ OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, OctetDiagnost
     c.order = oct_calloc((size_t)graph->node_count + 1, sizeof(OctNode *));
     c.dynamic = oct_calloc(values, sizeof *c.dynamic);
     c.root = oct_calloc(values, sizeof *c.root);
+    c.shift = oct_calloc(values, sizeof *c.shift);
     c.first = oct_calloc(values, sizeof *c.first);
     c.last = oct_calloc(values, sizeof *c.last);
-    if (!c.order || !c.dynamic || !c.root || !c.first || !c.last) {
+    if (!c.order || !c.dynamic || !c.root || !c.shift || !c.first || !c.last) {
         status = oct_fail_memory(diagnostic);
         goto cleanup;
     }
@@ -184,6 +185,7 @@ cleanup:
     oct_free(c.order);
     oct_free(c.dynamic);
     oct_free(c.root);
+    oct_free(c.shift);
     oct_free(c.first);
     oct_free(c.last);
     return status;

@@ -61,6 +61,14 @@ static void share_views(OctCompile *c) {
         const OctNode *node = c->order[i];
         if (oct_node_is_view(node)) {
             c->root[node->outputs[0]->id] = root_of(c, node->inputs[0]);
+        } else if (oct_node_is_join(node)) {
+            size_t channels = 0;
+            for (int32_t k = 0; k < node->input_count; k++) {
+                const OctValue *part = node->inputs[k];
+                c->root[part->id] = node->outputs[0]->id;
+                c->shift[part->id] = channels; /* of bytes */
+                channels += (size_t)part->shape.dims[part->shape.rank - 1];
+            }
         }
     }
 }
@@ -75,7 +83,7 @@ static void measure_lifetimes(OctCompile *c, const OctUses *uses) {
     const OctGraph *graph = c->plan->graph;
     const int32_t end = c->order_count;
     for (int32_t i = 0; i < graph->value_count; i++) {
-        c->first[i] = 0;
+        c->first[i] = INT32_MAX;
         c->last[i] = -1;
     }
     for (int32_t i = 0; i < c->order_count; i++) {
@@ -84,7 +92,7 @@ static void measure_lifetimes(OctCompile *c, const OctUses *uses) {
             const OctValue *output = node->outputs[k];
             if (output) {
                 int32_t root = root_of(c, output);
-                if (root == output->id) {
+                if (c->first[root] > i) {
                     c->first[root] = i;
                 }
                 extend(&c->last[root], i);
@@ -165,8 +173,8 @@ static OctetStatus place_roots(OctCompile *c, OctMemoryBlock *blocks, int32_t *n
             *place =
                 (OctPlace){.kind = OCT_PLACE_CONSTANT, .constant = oct_value_tensor(root)->data};
         } else if (!root->is_input && c->last[root->id] >= 0) {
-            *place =
-                (OctPlace){.kind = OCT_PLACE_ARENA, .offset = blocks[numbers[root->id]].offset};
+            *place = (OctPlace){.kind = OCT_PLACE_ARENA,
+                                .offset = blocks[numbers[root->id]].offset + c->shift[i]};
         }
     }
     for (int32_t i = 0; i < graph->input_count; i++) {

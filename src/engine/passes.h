@@ -26,6 +26,9 @@ OctetStatus oct_plan_tables(OctetSession *session, OctGraph *graph, OctetDiagnos
 /* Tables and additions behind a layer move into it. */
 OctetStatus oct_plan_fuse(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
 
+/* Concats whose parts convolutions can write in place become Joins. */
+OctetStatus oct_plan_join(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
+
 /* Chooses channels-last for what computes fastest so, renumbers axes of what follows, and leaves
  * Transposes only where a node needs the other order. */
 OctetStatus oct_plan_layout(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);

@@ -179,7 +179,8 @@ static OctetStatus optimize(OctetSession *session, OctPlan *plan, OctetDiagnosti
     OCT_TRY(oct_plan_layout(session, graph, diagnostic));
     OCT_TRY(oct_plan_fold(session, graph, diagnostic));
     OCT_TRY(oct_pass_run(oct_pass_remove_dead, graph, diagnostic));
-    return oct_plan_fuse(session, graph, diagnostic);
+    OCT_TRY(oct_plan_fuse(session, graph, diagnostic));
+    return oct_plan_join(session, graph, diagnostic);
 }
 
 static OctetStatus copy_inputs(OctPlan *plan, const OctetShape *shapes, const bool *integers,

@@ -32,6 +32,9 @@ int64_t oct_conv_taps(const OctConvGeometry *geometry);
 void oct_conv_q8_window(const OctConvGeometry *geometry, OctQ8ConvParams *params);
 
 OctetStatus oct_conv_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepared);
+/* Whether the node, computed in int8 from bytes to bytes, can write its pixels further apart than
+ * its channels are many: attribute "output_stride", channels-last only. */
+bool oct_conv_writes_slices(const OctNode *node);
 /* For nodes with u8 input and constant quantized weights. */
 OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared);
 /* The same for what the kernels' driver has not: three axes, transposition, huge windows. */

@@ -183,6 +183,13 @@ static bool driver_has(const OctConvGeometry *geometry) {
     return window->rank <= 2 && !geometry->transposed && area <= 1024;
 }
 
+bool oct_conv_writes_slices(const OctNode *node) {
+    OctConvGeometry geometry;
+    return oct_is_u8(node->inputs[0]) && oct_is_u8(node->outputs[0]) &&
+           oct_conv_geometry(node, &geometry, NULL) == OCTET_OK && geometry.channels_last &&
+           !oct_conv_makes_blocks(&geometry) && driver_has(&geometry);
+}
+
 OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared) {
     OctConvGeometry geometry;
     OCT_TRY(oct_conv_geometry(prepare->node, &geometry, prepare->diagnostic));
@@ -210,9 +217,11 @@ OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepar
         return OCTET_OK;
     }
     bool two = geometry.window.rank == 2;
-    OCT_TRY(oct_q8_conv_setup(
-        packed, (size_t)geometry.input.batch, two ? (size_t)geometry.input.spatial[0] : 1,
-        (size_t)geometry.input.spatial[two ? 1 : 0], 0, 0, 0, &conv->setup, prepare->diagnostic));
+    OCT_TRY(oct_q8_conv_setup(packed, (size_t)geometry.input.batch,
+                              two ? (size_t)geometry.input.spatial[0] : 1,
+                              (size_t)geometry.input.spatial[two ? 1 : 0], 0,
+                              (size_t)oct_node_int(prepare->node, "output_stride", 0), 0,
+                              &conv->setup, prepare->diagnostic));
     conv->setup.epilogue = conv->finish.epilogue;
     conv->setup.epilogue.kind = conv->finish.kind;
     return oct_workspace_add(&prepared->workspace_bytes, conv->setup.workspace_bytes,

@@ -6,6 +6,7 @@
  * With attribute channels_last 1 the input is N, C, spatial..., the output channels-last (u8 only)
  *   Dequantize  grid -> f32:   (q - zero_point) * scale
  *   Requantize  grid -> grid:  Dequantize, then Quantize; 8 bits, per tensor
+ *   Join        grid -> grid:  a Concat whose inputs lie in the output's memory: does nothing
  *   Table       grid -> grid:  attribute "table", a tensor of 256 bytes: y = table[byte of x] */
 #include "kernels/q8_vector.h"
 #include "ops/ops.h"
@@ -302,6 +303,25 @@ static OctetStatus prepare_table(const OctPrepare *prepare, OctPreparedOp *prepa
     return OCTET_OK;
 }
 
+/* Inputs are slices of the output already. */
+static OctetStatus prepare_join(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    (void)prepared;
+    return oct_fail_op(prepare->diagnostic, OCTET_ERROR_INTERNAL, prepare->node,
+                       "was planned where it can't be");
+}
+
+static OctetStatus infer_join(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    (void)graph;
+    (void)diagnostic;
+    OctetShape shape = *oct_input_shape(node, 0);
+    for (int32_t k = 1; k < node->input_count && shape.rank > 0; k++) {
+        const OctetShape *other = oct_input_shape(node, k);
+        shape.dims[shape.rank - 1] += other->dims[other->rank - 1];
+    }
+    oct_set_output(node, 0, OCTET_F32, &shape);
+    return OCTET_OK;
+}
+
 /* ---- the table ---- */
 
 static OctetStatus infer_real(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
@@ -323,6 +343,7 @@ const OctOp oct_ops_grids[] = {
     {"octet", "Quantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_quantize},
     {"octet", "Dequantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_dequantize},
     {"octet", "Requantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_requantize},
+    {"octet", "Join", 1, 0, OCT_OP_INT8, 1, -1, 1, 1, NULL, infer_join, prepare_join},
     {"octet", "Table", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_table},
 };
 OCT_OPS_COUNT(grids);
