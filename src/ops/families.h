@@ -3,6 +3,7 @@
 #define OCT_OPS_FAMILIES_H
 
 #define OCT_OP_FAMILIES_TENSOR(X)                                                                  \
+    X(arg)                                                                                         \
     X(binary)                                                                                      \
     X(cast)                                                                                        \
     X(center)                                                                                      \
@@ -15,7 +16,6 @@
     X(loss)                                                                                        \
     X(matrix)                                                                                      \
     X(ngrams)                                                                                      \
-    X(order)                                                                                       \
     X(pad)                                                                                         \
     X(query)                                                                                       \
     X(random)                                                                                      \
@@ -29,8 +29,10 @@
     X(signal)                                                                                      \
     X(slice)                                                                                       \
     X(suppression)                                                                                 \
+    X(topk)                                                                                        \
     X(transpose)                                                                                   \
     X(unary)                                                                                       \
+    X(unique)                                                                                      \
     X(where)
 
 #define OCT_OP_FAMILIES_NETWORK(X)                                                                 \
