@@ -582,6 +582,27 @@ static void pairs_inside_child_graphs_fold(void **state) {
     empty_pool();
 }
 
+static void integers_that_are_quantized_are_refused_by_name(void **state) {
+    (void)state;
+    Onnx__ModelProto *model = start();
+    add_node(model->graph, "Shape", "x", "shape");
+    add_pair(model->graph, "shape", "p", "y");
+    add_output(model->graph, "y", OCTET_F32, NULL);
+    expect_failure(model, OCTET_ERROR_UNSUPPORTED, "only floats can be quantized");
+    /* an input of no type, as lenient loading accepts it: found by the fuzzer */
+    model = start();
+    model->graph->input[0]->type = NULL;
+    add_pair(model->graph, "x", "p", "a");
+    add_node(model->graph, "Sigmoid", "a", "b");
+    add_node(model->graph, "Sigmoid", "x", "c");
+    add_output(model->graph, "b", OCTET_F32, NULL);
+    add_output(model->graph, "c", OCTET_F32, NULL);
+    OctetGraph *graph = load_model(model);
+    assert_true(oct_value_quantized(node_of(graph, "b")->inputs[0]));
+    octet_graph_free(graph);
+    empty_pool();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pair_becomes_a_property),
@@ -606,6 +627,7 @@ int main(void) {
         cmocka_unit_test(qgemm_and_channels_last_pooling),
         cmocka_unit_test(dynamic_scales_leave_operators_alone),
         cmocka_unit_test(pairs_inside_child_graphs_fold),
+        cmocka_unit_test(integers_that_are_quantized_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,6 +222,28 @@ static OctetStatus infer(OctImport *import) {
     return oct_graph_infer(import->root, import->diagnostic);
 }
 
+/* Folding takes values of unknown type for floats, before inference; whatever else is quantized in
+ * the file (QuantizeLinear takes int32, too) shows now. */
+static OctetStatus check_quantized(const OctImport *import, OctGraph *graph) {
+    for (int32_t i = 0; i < graph->value_count; i++) {
+        OctValue *value = graph->values[i];
+        if (!oct_value_quantized(value) || value->dtype == OCTET_F32) {
+            continue;
+        }
+        if (value->dtype != OCTET_DTYPE_NONE) {
+            return oct_fail_node(import->diagnostic, OCTET_ERROR_UNSUPPORTED,
+                                 value->producer ? value->producer->name : NULL,
+                                 "'%s' is of type %s; only floats can be quantized", value->name,
+                                 octet_dtype_name(value->dtype));
+        }
+        value->dtype = OCTET_F32;
+    }
+    for (int32_t i = 0; i < graph->child_count; i++) {
+        OCT_TRY(check_quantized(import, graph->children[i]));
+    }
+    return OCTET_OK;
+}
+
 static OctetStatus finish(OctImport *import) {
     OctGraph *graph = import->root;
     OCT_TRY(oct_graph_compact(graph, import->diagnostic));
@@ -229,6 +251,7 @@ static OctetStatus finish(OctImport *import) {
     OCT_TRY(oct_fold_qdq(graph, import->diagnostic));
     OCT_TRY(oct_graph_resolve(graph, import->lenient, import->diagnostic));
     OCT_TRY(infer(import));
+    OCT_TRY(check_quantized(import, graph));
     if (import->narrowed || import->source.narrowed) {
         oct_log(OCTET_LOG_WARNING,
                 "the model uses f16, bf16 or f64; Octet computes those parts in f32");
