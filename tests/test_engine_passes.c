@@ -278,12 +278,13 @@ static void test_join(void **state) {
     OctetGraph *graph = octet_graph_create();
     OctetValue *x = conv(graph, "squeeze", image(graph, "x", 5, 9), 5, 16, 1);
     OctetValue *parts[] = {conv(graph, "a", x, 16, 33, 1), conv(graph, "b", x, 16, 70, 3),
-                           conv(graph, "c", x, 16, 3, 3)};
-    OctetValue *joined = octet_graph_operator(graph, "Concat", "join", parts, 3);
+                           conv(graph, "c", x, 16, 3, 3), conv(graph, "depthwise", x, 1, 16, 3)};
+    octet_graph_set_int(graph, parts[3], "group", 16);
+    OctetValue *joined = octet_graph_operator(graph, "Concat", "join", parts, 4);
     octet_graph_set_int(graph, joined, "axis", 1);
-    OctetValue *y = conv(graph, "last", joined, 106, 8, 3);
+    OctetValue *y = conv(graph, "last", joined, 122, 8, 3);
     finish(graph, y);
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         on_grid(graph, parts[k], 0.05f, 110);
     }
     on_grid(graph, joined, 0.05f, 110);
