@@ -508,6 +508,33 @@ static void the_center_is_cut_or_padded(void **state) {
     op_end(&h);
 }
 
+static void ngrams_are_counted(void **state) {
+    (void)state;
+    /* the tokens 2, 3 and 5, and the pair (5, 4) */
+    const int64_t pool[] = {2, 3, 5, 5, 4};
+    const int64_t starts[] = {0, 3};
+    const int64_t columns[] = {0, 1, 2, 3};
+    const int64_t outside[] = {0, 1, 2, INT64_MAX};
+    const int64_t tokens[] = {5, 4, 2, 5, 4};
+    const float expected[] = {1, 0, 2, 2};
+    for (int legal = 0; legal < 2; legal++) {
+        OpHarness h;
+        op_begin(&h, "", "TfIdfVectorizer", 9, 1);
+        op_input(&h, OCTET_S64, SHAPE(5), tokens);
+        oct_node_set_ints(h.graph, h.node, "pool_int64s", pool, 5);
+        oct_node_set_ints(h.graph, h.node, "ngram_counts", starts, 2);
+        oct_node_set_ints(h.graph, h.node, "ngram_indexes", legal ? columns : outside, 4);
+        oct_node_set_int(h.graph, h.node, "max_gram_length", 2);
+        if (legal) {
+            op_run_ok(&h);
+            op_expect(&h, 0, OCTET_F32, SHAPE(4), expected);
+        } else {
+            assert_int_equal(op_run(&h), OCTET_ERROR_FORMAT);
+        }
+        op_end(&h);
+    }
+}
+
 static void losses(void **state) {
     (void)state;
     const float scores[] = {1, 1, 0, 2};
@@ -583,6 +610,7 @@ int main(void) {
         cmocka_unit_test(blocks_are_summed),
         cmocka_unit_test(taps_are_moved),
         cmocka_unit_test(the_center_is_cut_or_padded),
+        cmocka_unit_test(ngrams_are_counted),
         cmocka_unit_test(losses),
         cmocka_unit_test(random_numbers_have_their_moments),
     };

@@ -43,7 +43,7 @@ static OctetStatus read_pool(const OctNode *node, Pool *pool, OctetDiagnostic *d
     ok = ok && grams == pool->gram_count;
     for (int32_t i = 0; ok && i < pool->gram_count; i++) {
         ok = pool->columns[i] >= 0 && pool->columns[i] < INT32_MAX;
-        pool->width = pool->columns[i] >= pool->width ? pool->columns[i] + 1 : pool->width;
+        pool->width = ok && pool->columns[i] >= pool->width ? pool->columns[i] + 1 : pool->width;
     }
     if (ok && weights && weights->type == OCT_ATTRIBUTE_FLOATS) {
         pool->weights = weights->v.floats;
