@@ -49,9 +49,8 @@ int octet_shape_format(const OctetShape *shape, char *buffer, size_t size) {
         char *place = (size_t)used < size ? buffer + used : NULL;
         size_t room = place ? size - (size_t)used : 0;
         const char *separator = i ? "x" : "";
-        used += shape->dims[i] < 0
-                    ? snprintf(place, room, "%s?", separator)
-                    : snprintf(place, room, "%s%" PRId64, separator, shape->dims[i]);
+        used += shape->dims[i] < 0 ? snprintf(place, room, "%s?", separator)
+                                   : snprintf(place, room, "%s%" PRId64, separator, shape->dims[i]);
     }
     return used;
 }
