@@ -19,6 +19,7 @@ function(octet_object_library name flags)
   target_link_libraries(${name} PRIVATE octet_flags)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include
     ${ONNX_GENERATED})
+  target_include_directories(${name} SYSTEM PRIVATE ${PTHREADPOOL_INCLUDE})
   target_include_directories(${name} SYSTEM PRIVATE ${ONNX_GENERATED} ${PROTOBUF_C_INCLUDE_DIRS})
   target_compile_definitions(${name} PRIVATE OCTET_BUILDING)
   target_compile_options(${name} PRIVATE ${flags})
@@ -52,7 +53,7 @@ add_library(octet ${OCTET_OBJECTS} $<TARGET_OBJECTS:octet_onnx_proto>)
 target_include_directories(octet PUBLIC
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(octet PRIVATE PkgConfig::PROTOBUF_C PkgConfig::CPUINFO
-  Threads::Threads ${MATH_LIBRARY})
+  ${PTHREADPOOL_LIBRARY} Threads::Threads ${MATH_LIBRARY})
 set_target_properties(octet PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
 # Readers of images and arrays, kept apart so that inference needs none of their libraries.

@@ -35,7 +35,7 @@ if(OCTET_TESTS)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
   add_library(octet_internal STATIC ${OCTET_OBJECTS} $<TARGET_OBJECTS:octet_onnx_proto>)
   target_link_libraries(octet_internal PUBLIC PkgConfig::PROTOBUF_C PkgConfig::CPUINFO
-    Threads::Threads ${MATH_LIBRARY})
+    ${PTHREADPOOL_LIBRARY} Threads::Threads ${MATH_LIBRARY})
   target_include_directories(octet_internal SYSTEM PUBLIC ${ONNX_GENERATED})
   target_include_directories(octet_internal PUBLIC ${PROJECT_SOURCE_DIR}/include
     ${PROJECT_SOURCE_DIR}/src)
