@@ -49,7 +49,7 @@ exports_only_octet() {
 needs_little() {
     library=$(find "$1" -name 'liboctet.so' | head -1)
     ldd "$library" | awk '{print $1}' |
-        grep -v '^\(linux-vdso\|libprotobuf-c\|libcpuinfo\|libpthreadpool\|libm\|libc\|/lib\|ld-\)' \
+        grep -v '^\(linux-vdso\|libprotobuf-c\|libcpuinfo\|libpthreadpool\|libpthread\.so\|libm\|libc\|/lib\|ld-\)' \
             >"$work/names"
     cat "$work/names"
     [ ! -s "$work/names" ]
