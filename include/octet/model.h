@@ -14,6 +14,9 @@ typedef struct OctetLoadOptions {
     uint64_t max_nodes;      /* 1,000,000 */
     uint32_t max_depth;      /* 32 levels of subgraphs */
     bool lenient; /* keep nodes that Octet can't run (for `inspect`) instead of failing */
+    /* The file is mapped, not read, and must not be changed in place while the graph lives (a new
+     * file in its place is fine). This reads it instead. */
+    bool copy_file;
 } OctetLoadOptions;
 
 /* Reads a model, opsets 7 to 22, with external data from the model's own folder only. Folds

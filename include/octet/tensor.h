@@ -74,6 +74,8 @@ typedef struct OctetTensor {
     size_t bytes;
     OctetQParams qparams;
     bool owns_data; /* data is freed with the tensor */
+    /* Internal: the mapped file that data lies in, NULL for none. Such data can't be written to. */
+    struct OctMapping *mapping;
 } OctetTensor;
 
 /* Makes a zeroed tensor with its own data. Sizes are checked. Free with octet_tensor_free. */

@@ -67,6 +67,29 @@ OctetStatus octet_tensor_wrap(OctetDType dtype, const OctetShape *shape, void *d
     return make(dtype, shape, data, bytes, false, tensor, diagnostic);
 }
 
+OctetStatus oct_tensor_map(OctetDType dtype, const OctetShape *shape, OctMapping *mapping,
+                           const void *data, OctetTensor **tensor, OctetDiagnostic *diagnostic) {
+    size_t bytes;
+    *tensor = NULL;
+    OCT_TRY(oct_tensor_bytes(dtype, shape, &bytes, diagnostic));
+    OCT_TRY(make(dtype, shape, (void *)(uintptr_t)data, bytes, false, tensor, diagnostic));
+    (*tensor)->mapping = oct_mapping_retain(mapping);
+    return OCTET_OK;
+}
+
+OctetStatus oct_tensor_share(const OctetTensor *tensor, OctetTensor **shared,
+                             OctetDiagnostic *diagnostic) {
+    if (tensor->mapping) {
+        return oct_tensor_map(tensor->dtype, &tensor->shape, tensor->mapping, tensor->data, shared,
+                              diagnostic);
+    }
+    OCT_TRY(octet_tensor_create(tensor->dtype, &tensor->shape, shared, diagnostic));
+    if (tensor->bytes) {
+        memcpy((*shared)->data, tensor->data, tensor->bytes);
+    }
+    return OCTET_OK;
+}
+
 OctetStatus octet_tensor_copy(const OctetTensor *tensor, OctetTensor **copy,
                               OctetDiagnostic *diagnostic) {
     OCT_TRY(octet_tensor_create(tensor->dtype, &tensor->shape, copy, diagnostic));
@@ -113,6 +136,7 @@ void octet_tensor_free(OctetTensor *tensor) {
         if (tensor->owns_data) {
             oct_aligned_free(tensor->data);
         }
+        oct_mapping_release(tensor->mapping);
         oct_free(tensor->qparams.scale);
         oct_free(tensor->qparams.zero_point);
         oct_free(tensor);

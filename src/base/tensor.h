@@ -2,6 +2,7 @@
 #ifndef OCT_BASE_TENSOR_H
 #define OCT_BASE_TENSOR_H
 
+#include "base/mapping.h"
 #include "octet/tensor.h"
 
 /* The bytes that a tensor takes, checked: unknown dimensions, overflow and strings are errors. */
@@ -15,6 +16,15 @@ OctetDType oct_dtype_computed(OctetDType dtype);
  * saturates (NaN gives 0), to bool is "not 0", integer to integer wraps. */
 OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const void *source,
                         int64_t count, OctetDiagnostic *diagnostic);
+
+/* A tensor over bytes of a mapping, to which it keeps a reference; bytes must match shape. The data
+ * is read-only, whatever its type says. */
+OctetStatus oct_tensor_map(OctetDType dtype, const OctetShape *shape, OctMapping *mapping,
+                           const void *data, OctetTensor **tensor, OctetDiagnostic *diagnostic);
+/* A tensor of the same shape and data without qparams: over the same mapping if there is one, else
+ * a copy. */
+OctetStatus oct_tensor_share(const OctetTensor *tensor, OctetTensor **shared,
+                             OctetDiagnostic *diagnostic);
 
 float oct_f16_to_f32(uint16_t bits);
 uint16_t oct_f32_to_f16(float value); /* round half to even */

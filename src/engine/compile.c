@@ -78,6 +78,16 @@ static void add_view(OctPlan *plan, const OctValue *value, double *bytes) {
     *bytes += (double)count * (double)octet_dtype_size(view->dtype);
 }
 
+/* Weights that were packed are not needed in memory where they can be had from the file again. */
+static void forget_weights(const OctNode *node) {
+    for (int32_t k = 0; k < node->input_count; k++) {
+        const OctetTensor *tensor = node->inputs[k] ? oct_value_tensor(node->inputs[k]) : NULL;
+        if (tensor) {
+            oct_mapping_forget(tensor->mapping, tensor->data, tensor->bytes);
+        }
+    }
+}
+
 static OctetStatus add_step(OctCompile *c, const OctNode *node) {
     OctPlan *plan = c->plan;
     bool view = oct_node_is_view(node) || oct_node_is_join(node);
@@ -103,6 +113,7 @@ static OctetStatus add_step(OctCompile *c, const OctNode *node) {
         return OCTET_OK;
     }
     OctetStatus status = oct_prepare_node(c->session, plan->graph, node, &step->op, c->diagnostic);
+    forget_weights(node);
     if (status == OCTET_OK && step->op.workspace_bytes > plan->workspace_bytes) {
         plan->workspace_bytes = step->op.workspace_bytes;
     }

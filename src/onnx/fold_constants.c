@@ -1,5 +1,6 @@
 /* QuantizeLinear and DequantizeLinear of constants. */
 #include "base/diag.h"
+#include "base/tensor.h"
 #include "kernels/transpose.h"
 #include "octet/quant.h"
 #include "onnx/fold.h"
@@ -56,6 +57,15 @@ static OctetStatus repair_zero_scales(const OctNode *node, OctetTensor *tensor,
     return OCTET_OK;
 }
 
+static bool has_zero_scale(const OctetQParams *qparams) {
+    for (int64_t c = 0; c < qparams->count; c++) {
+        if (!(qparams->scale[c] > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static OctetStatus dequantize_constant(OctGraph *graph, OctNode *node, const OctetTensor *tensor,
                                        OctetDiagnostic *diagnostic) {
     OctetQParams qparams;
@@ -66,7 +76,8 @@ static OctetStatus dequantize_constant(OctGraph *graph, OctNode *node, const Oct
         octet_qparams_clear(&qparams);
         return OCTET_OK;
     }
-    OctetStatus status = octet_tensor_copy(tensor, &copy, diagnostic);
+    OctetStatus status = has_zero_scale(&qparams) ? octet_tensor_copy(tensor, &copy, diagnostic)
+                                                  : oct_tensor_share(tensor, &copy, diagnostic);
     if (status == OCTET_OK) {
         status = octet_tensor_set_qparams(copy, &qparams, diagnostic);
     }

@@ -259,7 +259,7 @@ static OctetStatus finish(OctImport *import) {
     return oct_graph_verify(graph, import->diagnostic);
 }
 
-static OctetStatus import_bytes(OctImport *import, OctSpan file, uint8_t *owned) {
+static OctetStatus import_bytes(OctImport *import, OctSpan file) {
     Parts parts = {0};
     OctetStatus status = unpack_parts(file, import->max_depth, &parts, import->diagnostic);
     if (status == OCTET_OK) {
@@ -269,34 +269,35 @@ static OctetStatus import_bytes(OctImport *import, OctSpan file, uint8_t *owned)
         status = import_root(import, &parts);
     }
     free_parts(&parts);
-    oct_free(owned);
-    return status == OCTET_OK ? finish(import) : status;
+    return status;
 }
 
-/* `owned` (may be NULL) is freed as soon as it isn't needed anymore. */
-static OctetStatus load(OctSpan file, uint8_t *owned, const char *folder,
+/* `mapping`: what `file` lies in, NULL if it is the caller's memory. The reference is released as
+ * soon as it isn't needed anymore. */
+static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
                         const OctetLoadOptions *options, OctetGraph **graph,
                         OctetDiagnostic *diagnostic) {
     OctetLoadOptions chosen = options ? *options : (OctetLoadOptions){0};
     uint64_t limit = chosen.max_file_bytes ? chosen.max_file_bytes : DEFAULT_FILE_BYTES;
     uint32_t depth = chosen.max_depth ? chosen.max_depth : DEFAULT_DEPTH;
+    bool in_place = mapping && oct_mapping_is_mapped(mapping);
     OctImport import = {
         .root = oct_graph_create(),
         .source = {.folder = folder,
                    .external_left = limit > file.size ? limit - file.size : 0,
-                   .dense_left = DENSE_BYTES},
+                   .dense_left = DENSE_BYTES,
+                   .mapping = in_place ? mapping : NULL},
         .nodes_left = chosen.max_nodes ? chosen.max_nodes : DEFAULT_NODES,
         .function_bytes_left = FUNCTION_BYTES,
         .max_depth = depth < MAX_DEPTH ? depth : MAX_DEPTH,
         .lenient = chosen.lenient,
         .diagnostic = diagnostic,
     };
-    OctetStatus status;
-    if (!import.root) {
-        oct_free(owned);
-        return oct_fail_memory(diagnostic);
+    OctetStatus status = import.root ? import_bytes(&import, file) : oct_fail_memory(diagnostic);
+    oct_mapping_release(mapping);
+    if (status == OCTET_OK) {
+        status = finish(&import);
     }
-    status = import_bytes(&import, file, owned);
     oct_data_source_close(&import.source);
     oct_names_free(&import.functions);
     oct_free(import.hints);
@@ -322,17 +323,16 @@ OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options, 
                              OctetDiagnostic *diagnostic) {
     uint64_t limit =
         options && options->max_file_bytes ? options->max_file_bytes : DEFAULT_FILE_BYTES;
-    uint8_t *data;
-    size_t bytes;
+    OctMapping *mapping;
     *graph = NULL;
-    OCT_TRY(oct_file_read(path, limit < SIZE_MAX ? (size_t)limit : SIZE_MAX, &data, &bytes,
-                          diagnostic));
+    OCT_TRY(oct_mapping_open(path, limit, options && options->copy_file, &mapping, diagnostic));
+    OctSpan file = {oct_mapping_data(mapping), oct_mapping_bytes(mapping)};
     char *folder = folder_of(path);
     if (!folder) {
-        oct_free(data);
+        oct_mapping_release(mapping);
         return oct_fail_in_file(diagnostic, oct_fail_memory(diagnostic), path);
     }
-    OctetStatus status = load((OctSpan){data, bytes}, data, folder, options, graph, diagnostic);
+    OctetStatus status = load(file, mapping, folder, options, graph, diagnostic);
     oct_free(folder);
     return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, path);
 }

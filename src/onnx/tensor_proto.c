@@ -182,6 +182,22 @@ static void normalize_bools(uint8_t *values, size_t count) {
     }
 }
 
+/* Below this a copy is cheaper than what it takes to do without. */
+enum { LEAST_IN_PLACE = 4096 };
+
+/* Whether the data can be used where it lies in the file: nothing to convert, aligned, and readable
+ * as far beyond its end as oct_aligned_alloc's blocks are. */
+static bool can_stay(const Onnx__TensorProto *proto, const OctDataSource *source, OctetDType dtype,
+                     size_t bytes) {
+    if (!source->mapping || is_external(proto) || !proto->has_raw_data || bytes < LEAST_IN_PLACE ||
+        is_four_bit(dtype) || dtype == OCTET_BOOL || oct_dtype_computed(dtype) != dtype) {
+        return false;
+    }
+    const uint8_t *end = oct_mapping_data(source->mapping) + oct_mapping_bytes(source->mapping);
+    return (uintptr_t)proto->raw_data.data % octet_dtype_size(dtype) == 0 &&
+           (size_t)(end - proto->raw_data.data) >= bytes + 64;
+}
+
 OctetStatus oct_tensor_from_proto(const Onnx__TensorProto *proto, OctDataSource *source,
                                   OctetTensor **tensor, OctetDiagnostic *diagnostic) {
     OctetDType dtype;
@@ -207,6 +223,10 @@ OctetStatus oct_tensor_from_proto(const Onnx__TensorProto *proto, OctDataSource 
     size_t count = bytes / octet_dtype_size(dtype);
     OCT_TRY(check_size(proto, dtype, count, source, &offset, diagnostic));
 
+    if (can_stay(proto, source, dtype, bytes)) {
+        return oct_tensor_map(dtype, &shape, source->mapping, proto->raw_data.data, tensor,
+                              diagnostic);
+    }
     OctetTensor *made;
     OCT_TRY(octet_tensor_create(dtype, &shape, &made, diagnostic));
     OctetStatus status = read_elements(proto, source, offset, dtype, made->data, count, diagnostic);

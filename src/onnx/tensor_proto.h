@@ -3,6 +3,7 @@
 #define OCT_ONNX_TENSOR_PROTO_H
 
 #include "base/file.h"
+#include "base/mapping.h"
 #include "octet/tensor.h"
 #include "onnx/proto.h"
 
@@ -13,6 +14,7 @@ typedef struct OctDataSource {
     uint64_t dense_left;    /* bytes that sparse tensors may still expand to */
     OctFile *file;          /* the external file opened last */
     char *location;         /* its name in the model */
+    OctMapping *mapping;    /* that raw data of messages lies in, if it may be used in place */
     bool narrowed;          /* set when a f16, bf16 or f64 tensor was turned into f32 */
 } OctDataSource;
 
