@@ -90,6 +90,16 @@ size_t oct_mapping_bytes(const OctMapping *mapping) {
     return mapping->bytes;
 }
 
+static size_t page_bytes(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t oct_mapping_room(const OctMapping *mapping, const void *data) {
+    size_t page = mapping->mapped ? page_bytes() : 1;
+    size_t readable = (mapping->bytes + page - 1) / page * page;
+    return readable - (size_t)((const uint8_t *)data - mapping->data);
+}
+
 bool oct_mapping_is_mapped(const OctMapping *mapping) {
     return mapping->mapped;
 }
@@ -117,7 +127,7 @@ void oct_mapping_forget(const OctMapping *mapping, const void *data, size_t byte
     if (!mapping || !mapping->mapped) {
         return;
     }
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    size_t page = page_bytes();
     size_t at = (size_t)((const uint8_t *)data - mapping->data);
     size_t begin = (at + page - 1) / page * page; /* the mapping itself begins with a page */
     size_t end = (at + bytes) / page * page;

@@ -193,9 +193,8 @@ static bool can_stay(const Onnx__TensorProto *proto, const OctDataSource *source
         is_four_bit(dtype) || dtype == OCTET_BOOL || oct_dtype_computed(dtype) != dtype) {
         return false;
     }
-    const uint8_t *end = oct_mapping_data(source->mapping) + oct_mapping_bytes(source->mapping);
     return (uintptr_t)proto->raw_data.data % octet_dtype_size(dtype) == 0 &&
-           (size_t)(end - proto->raw_data.data) >= bytes + 64;
+           oct_mapping_room(source->mapping, proto->raw_data.data) >= bytes + 64;
 }
 
 OctetStatus oct_tensor_from_proto(const Onnx__TensorProto *proto, OctDataSource *source,
