@@ -62,8 +62,7 @@ typedef struct OctQ8ConvSetup {
     size_t workspace_bytes; /* what run needs; 0 is possible */
     size_t macs;            /* multiplications of one run, padding included */
     size_t pixels_per_unit; /* of the driver */
-    OctQ8Epilogue epilogue; /* what create was given; may be replaced by another of the same kind,
-                               so that packed weights can be shared whatever comes after them */
+    OctQ8Epilogue epilogue; /* what create was given, or oct_q8_conv_use_epilogue */
 } OctQ8ConvSetup;
 
 /* Strides of 0 mean the number of channels. Fails with SHAPE where the padded input is smaller
@@ -71,6 +70,12 @@ typedef struct OctQ8ConvSetup {
 OctetStatus oct_q8_conv_setup(const OctQ8Conv *conv, size_t batch, size_t in_h, size_t in_w,
                               size_t input_stride, size_t output_stride, size_t residual_stride,
                               OctQ8ConvSetup *setup, OctetDiagnostic *diagnostic);
+
+/* Replaces what create was given by another epilogue that ends in `kind`, so that packed weights
+ * can be shared whatever comes after them. Multipliers must have been given to create if the kind
+ * needs them. */
+void oct_q8_conv_use_epilogue(const OctQ8Conv *conv, const OctQ8Epilogue *epilogue,
+                              OctQ8OutputKind kind, OctQ8ConvSetup *setup);
 
 /* input: [batch][in_h][in_w] pixels; output: [batch][out_h][out_w] pixels of u8, s32 or f32;
  * residual (u8, shaped like the output) may be the output itself unless the convolution is

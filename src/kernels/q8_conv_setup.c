@@ -101,3 +101,11 @@ OctetStatus oct_q8_conv_setup(const OctQ8Conv *conv, size_t batch, size_t in_h, 
     }
     return OCTET_OK;
 }
+
+void oct_q8_conv_use_epilogue(const OctQ8Conv *conv, const OctQ8Epilogue *epilogue,
+                              OctQ8OutputKind kind, OctQ8ConvSetup *setup) {
+    setup->epilogue = *epilogue;
+    setup->epilogue.kind = kind;
+    setup->epilogue.bounded =
+        conv->params.epilogue.bounded && oct_q8_epilogue_is_bounded(epilogue, NULL, 0);
+}

@@ -222,8 +222,7 @@ OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepar
                               (size_t)geometry.input.spatial[two ? 1 : 0], 0,
                               (size_t)oct_node_int(prepare->node, "output_stride", 0), 0,
                               &conv->setup, prepare->diagnostic));
-    conv->setup.epilogue = conv->finish.epilogue;
-    conv->setup.epilogue.kind = conv->finish.kind;
+    oct_q8_conv_use_epilogue(packed, &conv->finish.epilogue, conv->finish.kind, &conv->setup);
     return oct_workspace_add(&prepared->workspace_bytes, conv->setup.workspace_bytes,
                              &conv->kernel_offset, prepare->diagnostic);
 }

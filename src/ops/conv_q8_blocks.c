@@ -83,8 +83,7 @@ static void run_pixels(const Work *work, char *slot, size_t row, size_t first, s
     void *sums = finish->separate ? slot + conv->accumulator_at : slot;
     /* Binding a shape that prepare has tried cannot fail. */
     (void)oct_q8_conv_setup(oct_pack_data(conv->pack), 1, 1, count, 0, 0, 0, &setup, NULL);
-    setup.epilogue = finish->epilogue;
-    setup.epilogue.kind = finish->kind;
+    oct_q8_conv_use_epilogue(oct_pack_data(conv->pack), &finish->epilogue, finish->kind, &setup);
     oct_q8_conv_run(oct_pack_data(conv->pack), &setup, x, sums, residual, slot + conv->kernel_at,
                     NULL);
     oct_q8_finish_run(finish, conv->cpu, sums, count, residual, slot, NULL);

@@ -138,8 +138,8 @@ static void run_tile(const Work *work, char *slot, size_t first, size_t count) {
     void *sums = conv->finish.separate ? slot + conv->accumulator_at : output;
     /* Binding a shape that prepare has tried cannot fail. */
     (void)oct_q8_conv_setup(oct_pack_data(packed->pack), 1, 1, count, 0, 0, 0, &setup, NULL);
-    setup.epilogue = conv->finish.epilogue;
-    setup.epilogue.kind = conv->finish.kind;
+    oct_q8_conv_use_epilogue(oct_pack_data(packed->pack), &conv->finish.epilogue, conv->finish.kind,
+                             &setup);
     oct_q8_conv_run(oct_pack_data(packed->pack), &setup, rows, sums, residual,
                     slot + conv->kernel_at, NULL);
     oct_q8_finish_run(&conv->finish, conv->cpu, sums, count, residual, output, NULL);

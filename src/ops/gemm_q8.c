@@ -170,8 +170,8 @@ static OctetStatus pack_all(const OctPrepare *prepare, int32_t axis, GemmQ8 *gem
     }
     OCT_TRY(oct_q8_conv_setup(oct_pack_data(gemm->packs[0]), 1, 1, (size_t)product->m, 0, 0, 0,
                               &gemm->setup, prepare->diagnostic));
-    gemm->setup.epilogue = gemm->finish.epilogue;
-    gemm->setup.epilogue.kind = gemm->finish.kind;
+    oct_q8_conv_use_epilogue(oct_pack_data(gemm->packs[0]), &gemm->finish.epilogue,
+                             gemm->finish.kind, &gemm->setup);
     return OCTET_OK;
 }
 
@@ -197,6 +197,8 @@ static OctetStatus bind_matmul(const OctPrepare *prepare, GemmQ8 *gemm, size_t *
                                  .output_stride = n};
     gemm->matmul.epilogue.kind = gemm->finish.kind;
     gemm->matmul.epilogue.has_add = false;
+    gemm->matmul.epilogue.bounded =
+        oct_q8_epilogue_is_bounded(&gemm->matmul.epilogue, &gemm->matmul.multiplier, 1);
     gemm->finish.late_add = gemm->finish.epilogue.has_add;
     for (size_t c = 0; gemm->finish.separate && c < n; c++) {
         OctRequantizeInput input = {.input_scale = oct_value_scale(a),

@@ -5,7 +5,7 @@
 
 #include "kernels/q8_pack.h"
 #include "kernels/q8_unroll.h"
-#include "kernels/x86/q8_epilogue_avx512.h"
+#include "kernels/x86/q8_overlap_avx512.h"
 #include "kernels/x86/q8_x86.h"
 
 static const OctQ8Layout layout = {.nr = 64, .lanes = 4};
@@ -32,10 +32,11 @@ OCT_INLINE __m512i broadcast(const uint8_t *x) {
     return _mm512_set1_epi32(four);
 }
 
-/* acc[r * vectors + v] += the products of `rows` rows with one tap's weights. */
-OCT_INLINE void multiply(const uint8_t *const *x, const uint8_t *weights, size_t k, size_t rows,
-                         size_t vectors, __m512i *acc) {
-    for (size_t i = 0; i < k; i += 4) {
+/* acc[r * vectors + v] += the products of `rows` rows with the weights of bytes [from, to) of one
+ * tap, which begin at `weights`. */
+OCT_INLINE void multiply(const uint8_t *const *x, const uint8_t *weights, size_t from, size_t to,
+                         size_t rows, size_t vectors, __m512i *acc) {
+    for (size_t i = from; i < to; i += 4) {
         __m512i w[4];
         OCT_EACH_VECTOR(v, vectors, w[v] = _mm512_loadu_si512(weights + 64 * v););
         OCT_EACH_ROW(r, rows, {
@@ -62,13 +63,13 @@ OCT_INLINE void tile(const Panel *panel, size_t pixel, size_t rows, size_t vecto
         const uint8_t *const *pointers = args->pointers + pixel;
         for (size_t t = 0; t < args->taps; t++) {
             OCT_EACH_ROW(r, rows, x[r] = pointers[r] + args->pointer_offset;);
-            multiply(x, weights, args->k, rows, vectors, acc);
+            multiply(x, weights, 0, args->k, rows, vectors, acc);
             weights += tap_bytes;
             pointers += args->pointer_stride;
         }
     } else {
         OCT_EACH_ROW(r, rows, x[r] = args->input + (pixel + r) * args->input_stride;);
-        multiply(x, weights, args->k, rows, vectors, acc);
+        multiply(x, weights, 0, args->k, rows, vectors, acc);
     }
     if (args->row_bias) {
         OCT_EACH_ROW(r, rows, {
@@ -84,6 +85,66 @@ OCT_INLINE void tile(const Panel *panel, size_t pixel, size_t rows, size_t vecto
         args->output_stride,
         args->residual ? args->residual + pixel * args->residual_stride + panel->channel : NULL,
         args->residual_stride);
+}
+
+OCT_INLINE void rows_of_tap(const OctQ8ConvArgs *args, size_t pixel, size_t tap, size_t rows,
+                            const uint8_t **x) {
+    if (args->pointers) {
+        const uint8_t *const *pointers = args->pointers + tap * args->pointer_stride + pixel;
+        OCT_EACH_ROW(r, rows, x[r] = pointers[r] + args->pointer_offset;);
+    } else {
+        OCT_EACH_ROW(r, rows, x[r] = args->input + (pixel + r) * args->input_stride;);
+    }
+}
+
+/* All whole tiles of [first, end), one after the other. Requantizing runs on pipes that products
+ * leave free, but a tile's worth of it at once is more than the CPU looks past. So a tile is
+ * finished unit by unit, and after each of them the freed accumulators take the first `lead` bytes
+ * of products of the next tile. */
+OCT_INLINE void overlapped(const Panel *panel, size_t first, size_t end, size_t rows,
+                           size_t vectors, OctQ8Finish finish, size_t lead) {
+    const OctQ8ConvArgs *args = panel->args;
+    const size_t unit_rows = vectors == 1 ? 4 : vectors == 2 ? 2 : 1;
+    const float *multipliers = (const float *)(panel->data + 64 * vectors);
+    const uint8_t *weights = panel->data + 128 * vectors;
+    OctQ8Unit512 unit;
+    oct_q8_unit_init_avx512(&unit, args->epilogue, finish);
+    size_t k = (args->k + 3) / 4 * 4;
+    uint8_t *y = NULL;
+    const uint8_t *residual = NULL;
+    __m512i acc[24];
+    OCT_EACH_ROW(r, rows,
+                 { OCT_EACH_VECTOR(v, vectors, acc[r * vectors + v] = _mm512_setzero_si512();); });
+    for (size_t pixel = first;; pixel += rows) {
+        bool more = pixel + rows <= end;
+        size_t ahead = !more ? 0 : k < lead ? k : lead;
+        const uint8_t *x[8];
+        rows_of_tap(args, more ? pixel : first, 0, rows, x);
+        OCT_EACH_ROW(u, rows / unit_rows, {
+            __m512i *sums = acc + u * unit_rows * vectors;
+            if (pixel != first) {
+                oct_q8_finish_unit_avx512(
+                    &unit, finish, sums, multipliers, vectors, panel->count,
+                    y + u * unit_rows * args->output_stride, args->output_stride,
+                    residual + u * unit_rows * args->residual_stride, args->residual_stride);
+            }
+            OCT_EACH_VECTOR(v, unit_rows * vectors,
+                            { sums[v] = _mm512_loadu_si512(panel->data + 64 * (v % vectors)); });
+            multiply(x + u * unit_rows, weights, 0, ahead, unit_rows, vectors, sums);
+        });
+        if (!more) {
+            return;
+        }
+        multiply(x, weights + ahead * 16 * vectors, ahead, k, rows, vectors, acc);
+        for (size_t t = 1; t < args->taps; t++) {
+            rows_of_tap(args, pixel, t, rows, x);
+            multiply(x, weights + t * k * 16 * vectors, 0, k, rows, vectors, acc);
+        }
+        y = (uint8_t *)args->output + pixel * args->output_stride + panel->channel;
+        if (finish != OCT_Q8_FINISH_TABLE) {
+            residual = args->residual + pixel * args->residual_stride + panel->channel;
+        }
+    }
 }
 
 /* A function of its own a tile: inlined into one, gcc would mix up their registers. */
@@ -111,6 +172,24 @@ TILE(4, 1)
 TILE(2, 1)
 TILE(1, 1)
 
+/* The bytes of products that a unit's epilogue needs beside it were found by trying. */
+#define OVERLAPPED(name, rows, vectors, finish, lead)                                              \
+    static __attribute__((noinline)) void name##_##rows##x##vectors(const Panel *panel,            \
+                                                                    size_t first, size_t end) {    \
+        if (first + rows <= end) {                                                                 \
+            overlapped(panel, first, end, rows, vectors, finish, lead);                            \
+        }                                                                                          \
+    }
+#define OVERLAPPED_TILES(rows, vectors)                                                            \
+    OVERLAPPED(add, rows, vectors, OCT_Q8_FINISH_ADD, 32)                                          \
+    OVERLAPPED(add_to, rows, vectors, OCT_Q8_FINISH_ADD_TO, 32)                                    \
+    OVERLAPPED(table, rows, vectors, OCT_Q8_FINISH_TABLE, 16)
+OVERLAPPED_TILES(6, 4)
+OVERLAPPED_TILES(4, 4)
+OVERLAPPED_TILES(8, 3)
+OVERLAPPED_TILES(8, 2)
+OVERLAPPED_TILES(8, 1)
+
 typedef void (*TileFunction)(const Panel *panel, size_t first, size_t end);
 
 /* Tiles of each number of vectors, the tall ones first. */
@@ -128,9 +207,18 @@ static const Tiles tiles[4] = {
 /* Where a tile's products are few, a shorter one lets more of the epilogue overlap with them. */
 static const Tiles flat_tiles = {{4, 4, 2, 1}, {tile_4x4, tile_4x4, tile_2x4, tile_1x4}};
 
+/* The first tile where it overlaps with the next one, by finish and number of vectors; the last
+ * for single taps. */
+static const TileFunction overlapped_tiles[3][5] = {
+    {add_8x1, add_8x2, add_8x3, add_6x4, add_4x4},
+    {add_to_8x1, add_to_8x2, add_to_8x3, add_to_6x4, add_to_4x4},
+    {table_8x1, table_8x2, table_8x3, table_6x4, table_4x4},
+};
+
 static void kernel(const OctQ8ConvArgs *args) {
     size_t panel_bytes = oct_q8_panel_bytes(64, args->taps, args->k);
     size_t end = args->first_channel + args->channels;
+    OctQ8Finish finish = args->row_bias ? OCT_Q8_FINISH_OTHER : oct_q8_finish_of(args->epilogue);
     for (size_t channel = args->first_channel; channel < end; channel += 64) {
         size_t count = end - channel < 64 ? end - channel : 64, vectors = (count + 15) / 16;
         Panel panel = {
@@ -143,7 +231,11 @@ static void kernel(const OctQ8ConvArgs *args) {
         size_t p = 0;
         for (size_t i = 0; i < 4 && p < args->pixels; i++) {
             size_t rows = chosen->rows[i];
-            chosen->tiles[i](&panel, p, args->pixels);
+            TileFunction function = chosen->tiles[i];
+            if (i == 0 && finish != OCT_Q8_FINISH_OTHER) {
+                function = overlapped_tiles[finish][chosen == &flat_tiles ? 4 : vectors - 1];
+            }
+            function(&panel, p, args->pixels);
             p += (args->pixels - p) / rows * rows;
         }
     }

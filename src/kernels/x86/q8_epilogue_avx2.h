@@ -28,7 +28,8 @@ OCT_INLINE OctQ8Requantize256 oct_q8_requantize_constants_avx2(const OctQ8Epilog
 }
 
 /* Two accumulators to 16-bit words with the zero point, lane by lane. The lower clamp is left to
- * the saturating packs: only values of 2^31 and above need one in float. */
+ * the saturating packs: only values of 2^31 and above need one in float; after it, the addition
+ * can't leave 16 bits. */
 OCT_INLINE __m256i oct_q8_requantize_avx2(const OctQ8Requantize256 *constants, __m256i first,
                                           __m256i second, const float *first_multipliers,
                                           const float *second_multipliers) {
@@ -36,7 +37,7 @@ OCT_INLINE __m256i oct_q8_requantize_avx2(const OctQ8Requantize256 *constants, _
     __m256 b = _mm256_mul_ps(_mm256_cvtepi32_ps(second), _mm256_loadu_ps(second_multipliers));
     __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_min_ps(a, constants->high)),
                                        _mm256_cvtps_epi32(_mm256_min_ps(b, constants->high)));
-    return _mm256_adds_epi16(words, constants->zero_point);
+    return _mm256_add_epi16(words, constants->zero_point);
 }
 
 /* The addition of OctQ8Add for 16 bytes. */

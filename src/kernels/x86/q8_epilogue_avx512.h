@@ -62,6 +62,14 @@ OCT_INLINE OctQ8Requantize512 oct_q8_requantize_constants_avx512(const OctQ8Epil
     };
 }
 
+/* Four vectors of whole numbers to bytes with the zero point, clamped. */
+OCT_INLINE __m512i oct_q8_narrow_avx512(const OctQ8Requantize512 *constants, const __m512i *q) {
+    __m512i bytes = _mm512_packus_epi16(
+        _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), constants->zero_point),
+        _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), constants->zero_point));
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
+}
+
 /* Clamping is left to the saturating packs and to bytes, where the epilogue is bounded. If not,
  * values of 2^31 and above, which cvtps2dq would turn into the lowest integer, need a clamp in
  * float. */
@@ -76,13 +84,8 @@ OCT_INLINE __m512i oct_q8_requantize_avx512(const OctQ8Requantize512 *constants,
     });
     q[1] = vectors > 1 ? q[1] : q[0];
     q[2] = vectors > 2 ? q[2] : q[0];
-    q[3] = vectors > 3 ? q[3] : q[0];
-    __m512i low_half = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), constants->zero_point);
-    __m512i high_half =
-        vectors > 2 ? _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), constants->zero_point)
-                    : low_half;
-    __m512i bytes = _mm512_packus_epi16(low_half, high_half);
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
+    q[3] = vectors > 3 ? q[3] : vectors > 2 ? q[0] : q[1];
+    return oct_q8_narrow_avx512(constants, q);
 }
 
 typedef struct OctQ8Add512 {
@@ -133,40 +136,29 @@ OCT_INLINE __m512i oct_q8_add_avx512(const OctQ8Add512 *constants, __m512i q, __
     return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
 }
 
-/* Two rows of up to 32 channels, requantized as one of 64 would be: fewer packs than one by one,
- * then the addition, if `add` is not NULL, and the store. acc and multipliers as above; bounded. */
-OCT_INLINE void oct_q8_finish_two_avx512(const OctQ8Requantize512 *constants,
-                                         const OctQ8Add512 *add, const __m512i *acc,
-                                         const float *multipliers, size_t count, uint8_t *y,
-                                         size_t stride, const uint8_t *residual,
-                                         size_t residual_stride) {
+/* Two rows of up to 32 channels, requantized as one of 64 would be: fewer packs than one by one.
+ * acc and multipliers as above; bounded. */
+OCT_INLINE void oct_q8_store_two_avx512(const OctQ8Requantize512 *constants, const __m512i *acc,
+                                        const float *multipliers, size_t count, uint8_t *y,
+                                        size_t stride) {
     __m512i q[4];
     OCT_EACH_VECTOR(v, 4, {
         q[v] = _mm512_cvtps_epi32(
             _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(multipliers + 16 * (v % 2))));
     });
-    __m512i bytes = _mm512_packus_epi16(
-        _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), constants->zero_point),
-        _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), constants->zero_point));
-    bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
+    __m512i bytes = oct_q8_narrow_avx512(constants, q);
     bytes = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), bytes);
-    __mmask32 mask = (__mmask32)(((uint64_t)1 << count) - 1);
-    if (add) {
-        __m256i first = _mm256_maskz_loadu_epi8(mask, residual);
-        __m256i second = _mm256_maskz_loadu_epi8(mask, residual + residual_stride);
-        __m512i other = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
-        bytes = oct_q8_add_avx512(add, bytes, other, false, true);
-    }
     if (count == 32) {
         _mm256_storeu_si256((__m256i *)(void *)y, _mm512_castsi512_si256(bytes));
         _mm256_storeu_si256((__m256i *)(void *)(y + stride), _mm512_extracti64x4_epi64(bytes, 1));
     } else {
+        __mmask32 mask = (__mmask32)(((uint64_t)1 << count) - 1);
         _mm256_mask_storeu_epi8(y, mask, _mm512_castsi512_si256(bytes));
         _mm256_mask_storeu_epi8(y + stride, mask, _mm512_extracti64x4_epi64(bytes, 1));
     }
 }
 
-/* Four rows of 16 channels likewise, without addition. */
+/* Four rows of 16 channels likewise. */
 OCT_INLINE void oct_q8_store_four_avx512(const OctQ8Requantize512 *constants, const __m512i *acc,
                                          const float *multipliers, uint8_t *y, size_t stride) {
     __m512i q[4];
@@ -174,10 +166,7 @@ OCT_INLINE void oct_q8_store_four_avx512(const OctQ8Requantize512 *constants, co
         q[v] = _mm512_cvtps_epi32(
             _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(multipliers)));
     });
-    __m512i bytes = _mm512_packus_epi16(
-        _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), constants->zero_point),
-        _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), constants->zero_point));
-    bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
+    __m512i bytes = oct_q8_narrow_avx512(constants, q);
     bytes = _mm512_permutexvar_epi32(
         _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), bytes);
     _mm_storeu_si128((__m128i *)(void *)y, _mm512_castsi512_si128(bytes));
@@ -204,22 +193,10 @@ OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const _
     const OctQ8Requantize512 constants = oct_q8_requantize_constants_avx512(epilogue);
     uint8_t *y = (uint8_t *)output + offset;
     bool plain = !epilogue->has_add && !epilogue->table;
-    bool only_add =
-        epilogue->has_add && !epilogue->table && !epilogue->add_table && !epilogue->residual_is_a;
-    if (vectors == 2 && rows % 2 == 0 && epilogue->bounded && plain) {
-        OCT_EACH_ROW(r, rows / 2, {
-            oct_q8_finish_two_avx512(&constants, NULL, acc + 4 * r, multipliers, count,
-                                     y + 2 * r * stride, stride, NULL, 0);
-        });
-        return;
-    }
-    if (vectors == 2 && rows % 2 == 0 && epilogue->bounded && only_add) {
-        const OctQ8Add512 add = oct_q8_add_constants_avx512(epilogue);
-        OCT_EACH_ROW(r, rows / 2, {
-            oct_q8_finish_two_avx512(&constants, &add, acc + 4 * r, multipliers, count,
-                                     y + 2 * r * stride, stride, residual + 2 * r * residual_stride,
-                                     residual_stride);
-        });
+    if (vectors == 2 && rows % 2 == 0 && plain && epilogue->bounded) {
+        OCT_EACH_ROW(r, rows / 2,
+                     oct_q8_store_two_avx512(&constants, acc + 4 * r, multipliers, count,
+                                             y + 2 * r * stride, stride););
         return;
     }
     if (vectors == 1 && rows % 4 == 0 && count == 16 && plain && epilogue->bounded) {
@@ -240,18 +217,8 @@ OCT_INLINE void oct_q8_finish_tile_avx512(const OctQ8Epilogue *epilogue, const _
                                                 vectors);
         });
     }
-    if (__builtin_expect(!epilogue->has_add && !epilogue->table, 1)) {
+    if (__builtin_expect(plain, 1)) {
         OCT_EACH_ROW(r, rows, oct_q8_store_lanes_avx512(y + r * stride, bytes[r], vectors, count););
-        return;
-    }
-    /* the residual blocks' addition, inline so that the next tile's products overlap with it */
-    if (vectors == 4 && count == 64 && epilogue->bounded && only_add) {
-        const OctQ8Add512 add = oct_q8_add_constants_avx512(epilogue);
-        OCT_EACH_ROW(r, rows, {
-            __m512i other = _mm512_loadu_si512(residual + r * residual_stride);
-            _mm512_storeu_si512(y + r * stride,
-                                oct_q8_add_avx512(&add, bytes[r], other, false, true));
-        });
         return;
     }
     oct_q8_finish_bytes_avx512(epilogue, bytes, rows, vectors, count, y, stride, residual,
