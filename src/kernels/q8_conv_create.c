@@ -2,6 +2,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "kernels/q8_conv_plan.h"
+#include "kernels/q8_conv_windows.h"
 
 #include <math.h>
 #include <string.h>
@@ -173,7 +174,9 @@ static OctQ8ConvPath choose_path(const OctQ8ConvParams *params, size_t copies) {
     }
     if (params->groups == 1 && params->kernel_w > 1 && params->dilation_w == 1 &&
         (channels <= 16 || channels % 4 != 0)) {
-        return OCT_Q8_PATH_PADDED;
+        bool windows =
+            copies == 1 && oct_q8_copies_windows(params->kernel_h, params->kernel_w * channels);
+        return windows ? OCT_Q8_PATH_WINDOWS : OCT_Q8_PATH_PADDED;
     }
     return OCT_Q8_PATH_POINTERS;
 }
@@ -286,9 +289,9 @@ static OctetStatus build(OctQ8Conv *conv, const OctQ8ConvParams *params, OctetCp
     conv->path = choose_path(params, conv->copies);
     conv->group_in = params->in_channels / params->groups;
     conv->group_out = params->out_channels / params->groups;
-    bool rows = conv->path == OCT_Q8_PATH_PADDED;
-    conv->taps = params->kernel_h * (rows ? 1 : params->kernel_w) * conv->copies;
-    conv->k = conv->group_in * (rows ? params->kernel_w : 1);
+    bool rows = oct_q8_path_pads(conv->path), windows = conv->path == OCT_Q8_PATH_WINDOWS;
+    conv->taps = (windows ? 1 : params->kernel_h) * (rows ? 1 : params->kernel_w) * conv->copies;
+    conv->k = conv->group_in * (rows ? params->kernel_w : 1) * (windows ? params->kernel_h : 1);
     OctetStatus status = OCTET_OK;
     size_t zeros = params->in_channels + 64;
     conv->zero_row = oct_aligned_alloc(zeros);

@@ -17,8 +17,14 @@ typedef enum OctQ8ConvPath {
     /* few channels: the input is copied with its padding, so that a kernel row (kernel_w *
      * channels bytes) is contiguous and counts as one tap */
     OCT_Q8_PATH_PADDED,
+    /* likewise, and every window is copied, so that it counts as one tap */
+    OCT_Q8_PATH_WINDOWS,
     OCT_Q8_PATH_DEPTHWISE
 } OctQ8ConvPath;
+
+static inline bool oct_q8_path_pads(OctQ8ConvPath path) {
+    return path == OCT_Q8_PATH_PADDED || path == OCT_Q8_PATH_WINDOWS;
+}
 
 struct OctQ8Conv {
     OctQ8ConvParams params; /* without the pointers that are not kept */

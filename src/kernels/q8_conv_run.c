@@ -3,6 +3,7 @@
 #include "base/threads.h"
 #include "kernels/q8_conv_plan.h"
 #include "kernels/q8_conv_pointers.h"
+#include "kernels/q8_conv_windows.h"
 
 #include <string.h>
 
@@ -121,6 +122,22 @@ static void point(const Run *run, size_t first, size_t count, const uint8_t **po
     }
 }
 
+/* The windows of output pixels [first, first + count) of all images, `stride` bytes apart. */
+static void gather(const Run *run, size_t first, size_t count, uint8_t *windows, size_t stride) {
+    const OctQ8ConvParams *params = &run->conv->params;
+    size_t width = run->setup->out_w, height = run->setup->out_h, channels = params->in_channels;
+    size_t line = padded_width(run) * channels, step = params->stride_w * channels;
+    for (size_t done = 0; done < count;) {
+        size_t row = (first + done) / width, column = (first + done) % width;
+        size_t here = width - column < count - done ? width - column : count - done;
+        size_t top = row / height * padded_height(run) + row % height * params->stride_h;
+        oct_q8_gather_windows(
+            windows + done * stride, stride, run->padded + top * line + column * step, step,
+            line * params->dilation_h, here, params->kernel_h, params->kernel_w * channels);
+        done += here;
+    }
+}
+
 static void run_unit(void *user, size_t index) {
     const Run *run = user;
     const OctQ8Conv *conv = run->conv;
@@ -130,6 +147,7 @@ static void run_unit(void *user, size_t index) {
     size_t count =
         run->pixels - first < setup->pixels_per_unit ? run->pixels - first : setup->pixels_per_unit;
     const uint8_t *pointers[OCT_Q8_MAX_POINTERS];
+    uint8_t windows[OCT_Q8_WINDOW_BYTES + OCT_Q8_WINDOW_CHUNK];
     OctQ8ConvArgs args = {
         .pixels = count,
         .taps = conv->taps,
@@ -143,13 +161,18 @@ static void run_unit(void *user, size_t index) {
         .residual_stride = setup->residual_stride,
         .epilogue = &setup->epilogue,
     };
-    if (conv->path != OCT_Q8_PATH_DIRECT) {
+    if (conv->path == OCT_Q8_PATH_WINDOWS) {
+        args.input_stride = (conv->k + 3) / 4 * 4;
+        gather(run, first, count, windows, args.input_stride);
+    } else if (conv->path != OCT_Q8_PATH_DIRECT) {
         point(run, first, count, pointers);
         args.pointers = pointers;
     }
     for (size_t g = 0; g < conv->params.groups; g++) {
         size_t out_channel = g * conv->group_out;
-        args.input = run->input + first * setup->input_stride + g * conv->group_in;
+        args.input = conv->path == OCT_Q8_PATH_WINDOWS
+                         ? windows
+                         : run->input + first * setup->input_stride + g * conv->group_in;
         args.pointer_offset = conv->path == OCT_Q8_PATH_POINTERS ? g * conv->group_in : 0;
         args.packed = conv->packed + g * conv->group_bytes;
         args.output = run->output + (first * setup->output_stride + out_channel) * run->element;
@@ -254,7 +277,7 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
         return;
     }
     run.padded = input;
-    if (conv->path == OCT_Q8_PATH_PADDED && setup->workspace_bytes > 0) {
+    if (oct_q8_path_pads(conv->path) && setup->workspace_bytes > 0) {
         oct_parallel_for(pool, pad_row, &run, setup->batch * padded_height(&run));
         run.padded = workspace;
     }

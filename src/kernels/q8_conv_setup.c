@@ -2,6 +2,7 @@
 #include "base/diag.h"
 #include "base/mem.h"
 #include "kernels/q8_conv_plan.h"
+#include "kernels/q8_conv_windows.h"
 
 /* Pixels that a unit of work has at most: enough to use a panel of weights many times while it
  * is in the first-level cache, few enough that their inputs stay in the second. */
@@ -19,8 +20,10 @@ static bool output_size(size_t input, size_t before, size_t after, size_t kernel
 
 /* Units of equal size, each a multiple of the kernel's pixel block. */
 static size_t unit_pixels(const OctQ8Conv *conv, size_t total) {
-    size_t limit = UNIT_PIXELS;
-    if (conv->path != OCT_Q8_PATH_DIRECT && limit > OCT_Q8_MAX_POINTERS / conv->taps) {
+    size_t limit = UNIT_PIXELS, window = (conv->k + 3) / 4 * 4;
+    if (conv->path == OCT_Q8_PATH_WINDOWS && limit > OCT_Q8_WINDOW_BYTES / window) {
+        limit = OCT_Q8_WINDOW_BYTES / window;
+    } else if (conv->path != OCT_Q8_PATH_DIRECT && limit > OCT_Q8_MAX_POINTERS / conv->taps) {
         limit = OCT_Q8_MAX_POINTERS / conv->taps;
     }
     size_t block = conv->bundle->pixel_block;
@@ -56,7 +59,7 @@ static OctetStatus check_products(const OctQ8Conv *conv, OctQ8ConvSetup *setup,
     const OctQ8ConvParams *params = &conv->params;
     bool padded = params->pad_top || params->pad_left || params->pad_bottom || params->pad_right ||
                   setup->input_stride != params->in_channels;
-    if (conv->path == OCT_Q8_PATH_PADDED && padded) {
+    if (oct_q8_path_pads(conv->path) && padded) {
         size_t h = setup->in_h + conv->params.pad_top + conv->params.pad_bottom;
         size_t w = setup->in_w + conv->params.pad_left + conv->params.pad_right;
         if (!oct_mul_size(h, w, &bytes) || !oct_mul_size(bytes, setup->batch, &bytes) ||
