@@ -241,6 +241,21 @@ static inline uint8_t *pack_model(const Onnx__ModelProto *model, size_t *size) {
     return bytes;
 }
 
+static inline void write_bytes(const char *path, const void *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Bytes that look like no pattern. */
+static inline void fill_bytes(uint8_t *bytes, size_t count, uint32_t seed) {
+    for (size_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        bytes[i] = (uint8_t)(seed >> 24);
+    }
+}
+
 static inline OctetStatus try_load(const Onnx__ModelProto *model, bool lenient, OctetGraph **graph,
                                    OctetDiagnostic *diagnostic) {
     size_t size;

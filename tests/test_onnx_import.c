@@ -576,13 +576,6 @@ static void stated_shapes_fill_gaps(void **state) {
 
 /* ---- external data ---- */
 
-static void write_bytes(const char *path, const void *bytes, size_t size) {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void add_entry(Onnx__TensorProto *tensor, const char *key, const char *value) {
     Onnx__StringStringEntryProto *entry = new_string_string_entry_proto();
     entry->key = (char *)key;

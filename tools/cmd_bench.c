@@ -3,8 +3,8 @@
 #include "commands.h"
 #include "common.h"
 #include "report.h"
+#include "shapes.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,51 +46,6 @@ static void release(Job *job) {
     octet_thread_pool_free(job->pool);
 }
 
-/* Reads "1x3x224x224" (or with commas); false if it is none. */
-static bool parse_shape(const char *text, OctetShape *shape) {
-    *shape = (OctetShape){0, {0}};
-    while (*text) {
-        char *end;
-        long long dim = strtoll(text, &end, 10);
-        if (end == text || !isdigit((unsigned char)*text) || shape->rank == OCTET_MAX_RANK) {
-            return false;
-        }
-        shape->dims[shape->rank++] = dim;
-        text = *end == 'x' || *end == ',' ? end + 1 : end;
-        if (*end != '\0' && *end != 'x' && *end != ',') {
-            return false;
-        }
-    }
-    return shape->rank > 0;
-}
-
-/* The shape to use for an input: --shape NAME=SHAPE, or SHAPE for a single one; open dimensions
- * that nobody gives count as 1. */
-static OctetStatus input_shape(const Job *job, const OctetValue *value, OctetShape *shape,
-                               OctetDiagnostic *diagnostic) {
-    const char *name = octet_value_name(value);
-    size_t length = strlen(name);
-    *shape = octet_value_shape(value);
-    for (size_t i = 0; i < job->settings->shapes.count; i++) {
-        const char *text = job->settings->shapes.items[i];
-        bool named = strncmp(text, name, length) == 0 && text[length] == '=';
-        if (named || (job->input_count == 1 && !strchr(text, '='))) {
-            if (!parse_shape(named ? text + length + 1 : text, shape)) {
-                return fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, NULL,
-                            "--shape %s: a shape looks like 1x3x224x224", text);
-            }
-        }
-    }
-    if (shape->rank < 0) {
-        return fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, NULL,
-                    "the shape of input %s is not known; give it with --shape %s=...", name, name);
-    }
-    for (int32_t i = 0; i < shape->rank; i++) {
-        shape->dims[i] = shape->dims[i] < 0 ? 1 : shape->dims[i];
-    }
-    return OCTET_OK;
-}
-
 /* Numbers around 0 that look like no constant. */
 static void fill(OctetTensor *tensor) {
     uint32_t state = 1;
@@ -114,7 +69,7 @@ static OctetStatus make_inputs(Job *job, OctetDiagnostic *diagnostic) {
     for (size_t i = 0; i < job->input_count && status == OCTET_OK; i++) {
         const OctetValue *value = octet_graph_input_at(job->graph, i);
         OctetShape shape;
-        status = input_shape(job, value, &shape, diagnostic);
+        status = input_shape(&job->settings->shapes, value, job->input_count, &shape, diagnostic);
         if (status == OCTET_OK) {
             status =
                 octet_tensor_create(octet_value_dtype(value), &shape, &job->inputs[i], diagnostic);

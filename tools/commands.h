@@ -12,6 +12,7 @@ extern const Command inspect_command;
 extern const Command explain_command;
 extern const Command observe_command;
 extern const Command bench_command;
+extern const Command pack_command;
 extern const Command test_command;
 extern const Command operators_command;
 extern const Command version_command;

@@ -9,9 +9,9 @@
 #include <string.h>
 
 static const Command *const commands[] = {
-    &quantize_command, &run_command,       &eval_command,    &compare_command,
-    &inspect_command,  &explain_command,   &observe_command, &bench_command,
-    &test_command,     &operators_command, &version_command, NULL,
+    &quantize_command,  &run_command,     &eval_command,  &compare_command, &inspect_command,
+    &explain_command,   &observe_command, &bench_command, &pack_command,    &test_command,
+    &operators_command, &version_command, NULL,
 };
 
 static const Command *find_command(const char *name) {

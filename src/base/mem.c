@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #ifdef OCTET_BASE_COPY
 /* Compiled into another shared library, which must use the allocator of liboctet. */
@@ -117,6 +119,54 @@ void oct_aligned_free(void *pointer) {
         oct_free(base);
     }
 }
+
+#ifndef OCTET_BASE_COPY
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Pages at a multiple of HUGE_PAGE, what is around them given back. */
+static void *huge_pages(size_t size) {
+    size_t bytes;
+    if (!oct_add_size(size, HUGE_PAGE, &bytes)) {
+        return NULL;
+    }
+    char *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+        return NULL;
+    }
+    size_t before = (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t end = before + (size + page - 1) / page * page;
+    if (before > 0) {
+        (void)munmap(base, before);
+    }
+    if (end < bytes) {
+        (void)munmap(base + end, bytes - end);
+    }
+#ifdef MADV_HUGEPAGE
+    (void)madvise(base + before, size, MADV_HUGEPAGE);
+#endif
+    return base + before;
+}
+
+void *oct_pages_alloc(size_t size) {
+    if (custom_reallocate) {
+        return oct_aligned_calloc(size);
+    }
+    if (size >= 2 * (size_t)HUGE_PAGE) {
+        return huge_pages(size);
+    }
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+void oct_pages_free(void *pages, size_t size) {
+    if (custom_release) {
+        oct_aligned_free(pages);
+    } else if (pages) {
+        (void)munmap(pages, size);
+    }
+}
+#endif
 
 bool oct_mul_size(size_t a, size_t b, size_t *product) {
     size_t result;

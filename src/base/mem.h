@@ -17,6 +17,12 @@ void *oct_aligned_alloc(size_t size);
 void *oct_aligned_calloc(size_t size); /* zeroed, without touching pages that are zero anyway */
 void oct_aligned_free(void *pointer);
 
+/* Whole pages, zeroed, for large blocks that stay: where the system has huge ones, of those. The
+ * custom allocator, if one is set, gives them instead. NULL on failure; free them with their size.
+ */
+void *oct_pages_alloc(size_t size);
+void oct_pages_free(void *pages, size_t size);
+
 /* a * b and a + b; false on overflow, the result then is untouched. */
 bool oct_mul_size(size_t a, size_t b, size_t *product);
 bool oct_add_size(size_t a, size_t b, size_t *sum);

@@ -8,14 +8,13 @@
 struct OctPack {
     atomic_int references;
     size_t bytes;
-    void *data;
-    OctPackDestroy destroy; /* of an object; NULL for bytes */
+    void *object;
+    OctPackDestroy destroy;
 };
 
 typedef struct Entry {
     struct Entry *next;
-    OctPackKey key; /* key.kernel is owned */
-    size_t size;
+    OctPackKey key;        /* key.kernel is owned */
     OctPack *pack;         /* either this */
     OctConstant *constant; /* or this */
 } Entry;
@@ -28,6 +27,7 @@ struct OctPackStore {
     int sessions; /* guarded by registry_lock */
     pthread_mutex_t lock;
     OctGraph *base;
+    OctBlocks *blocks; /* used under `lock` */
     uint64_t bytes;
     Entry *buckets[BUCKETS];
 };
@@ -36,6 +36,23 @@ struct OctPackStore {
  * may only read its graph. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static OctPackStore *registry;
+
+static OctPackStore *make_store(const OctGraph *graph) {
+    OctPackStore *made = oct_calloc(1, sizeof *made);
+    if (!made) {
+        return NULL;
+    }
+    made->blocks = oct_blocks_create(graph->file, graph->packed, graph->packed_bytes);
+    if (!made->blocks) {
+        oct_free(made);
+        return NULL;
+    }
+    pthread_mutex_init(&made->lock, NULL);
+    made->graph = graph;
+    made->next = registry;
+    registry = made;
+    return made;
+}
 
 OctetStatus oct_pack_store_acquire(const OctGraph *graph, OctPackStore **store,
                                    OctetDiagnostic *diagnostic) {
@@ -46,15 +63,8 @@ OctetStatus oct_pack_store_acquire(const OctGraph *graph, OctPackStore **store,
         found = found->next;
     }
     if (!found) {
-        found = oct_calloc(1, sizeof *found);
-        if (!found) {
-            status = oct_fail_memory(diagnostic);
-        } else {
-            pthread_mutex_init(&found->lock, NULL);
-            found->graph = graph;
-            found->next = registry;
-            registry = found;
-        }
+        found = make_store(graph);
+        status = found ? OCTET_OK : oct_fail_memory(diagnostic);
     }
     if (found) {
         found->sessions++;
@@ -62,6 +72,16 @@ OctetStatus oct_pack_store_acquire(const OctGraph *graph, OctPackStore **store,
     pthread_mutex_unlock(&registry_lock);
     *store = found;
     return status;
+}
+
+bool oct_pack_store_exists(const OctGraph *graph) {
+    pthread_mutex_lock(&registry_lock);
+    OctPackStore *found = registry;
+    while (found && found->graph != graph) {
+        found = found->next;
+    }
+    pthread_mutex_unlock(&registry_lock);
+    return found != NULL;
 }
 
 static void free_entry(Entry *entry) {
@@ -98,6 +118,7 @@ void oct_pack_store_release(OctPackStore *store) {
         }
     }
     oct_graph_free(store->base);
+    oct_blocks_free(store->blocks);
     pthread_mutex_destroy(&store->lock);
     oct_free(store);
 }
@@ -127,16 +148,16 @@ static size_t bucket_of(const OctPackKey *key) {
     return (size_t)((hash ^ (hash >> 32)) % BUCKETS);
 }
 
-static Entry *find(const OctPackStore *store, const OctPackKey *key, size_t size) {
+static Entry *find(const OctPackStore *store, const OctPackKey *key) {
     Entry *entry = store->buckets[bucket_of(key)];
-    while (entry && (entry->size != size || !same_key(&entry->key, key))) {
+    while (entry && !same_key(&entry->key, key)) {
         entry = entry->next;
     }
     return entry;
 }
 
 /* Adds an empty entry; NULL when out of memory. */
-static Entry *add(OctPackStore *store, const OctPackKey *key, size_t size) {
+static Entry *add(OctPackStore *store, const OctPackKey *key) {
     Entry *entry = oct_calloc(1, sizeof *entry);
     char *kernel = oct_strdup(key->kernel);
     if (!entry || !kernel) {
@@ -146,7 +167,6 @@ static Entry *add(OctPackStore *store, const OctPackKey *key, size_t size) {
     }
     entry->key = *key;
     entry->key.kernel = kernel;
-    entry->size = size;
     size_t bucket = bucket_of(key);
     entry->next = store->buckets[bucket];
     store->buckets[bucket] = entry;
@@ -159,29 +179,6 @@ static void take_back(OctPackStore *store, Entry *entry) {
     free_entry(entry);
 }
 
-static OctetStatus make_pack(size_t size, OctPackFunction function, void *user, OctPack **pack,
-                             OctetDiagnostic *diagnostic) {
-    OctPack *made = oct_calloc(1, sizeof *made);
-    if (!made) {
-        return oct_fail_memory(diagnostic);
-    }
-    atomic_init(&made->references, 1);
-    made->bytes = size;
-    made->data = oct_aligned_calloc(size);
-    if (!made->data) {
-        oct_free(made);
-        return oct_fail(diagnostic, OCTET_ERROR_OUT_OF_MEMORY,
-                        "out of memory for %zu bytes of packed weights", size);
-    }
-    OctetStatus status = function(user, made->data, diagnostic);
-    if (status != OCTET_OK) {
-        oct_pack_release(made);
-        return status;
-    }
-    *pack = made;
-    return OCTET_OK;
-}
-
 static OctetStatus make_object(OctPackMake make, OctPackDestroy destroy, void *user, OctPack **pack,
                                OctetDiagnostic *diagnostic) {
     OctPack *made = oct_calloc(1, sizeof *made);
@@ -190,7 +187,7 @@ static OctetStatus make_object(OctPackMake make, OctPackDestroy destroy, void *u
     }
     atomic_init(&made->references, 1);
     made->destroy = destroy;
-    OctetStatus status = make(user, &made->data, &made->bytes, diagnostic);
+    OctetStatus status = make(user, &made->object, &made->bytes, diagnostic);
     if (status != OCTET_OK) {
         oct_free(made);
         return status;
@@ -199,33 +196,20 @@ static OctetStatus make_object(OctPackMake make, OctPackDestroy destroy, void *u
     return OCTET_OK;
 }
 
-/* How the pack of an entry is made: as bytes or as an object. */
-typedef struct Recipe {
-    size_t size;
-    OctPackFunction function; /* NULL for an object */
-    OctPackMake make;
-    OctPackDestroy destroy;
-    void *user;
-} Recipe;
-
-static OctetStatus follow(const Recipe *recipe, OctPack **pack, OctetDiagnostic *diagnostic) {
-    return recipe->function
-               ? make_pack(recipe->size, recipe->function, recipe->user, pack, diagnostic)
-               : make_object(recipe->make, recipe->destroy, recipe->user, pack, diagnostic);
-}
-
-static OctetStatus get(OctPackStore *store, const OctPackKey *key, const Recipe *recipe,
-                       OctPack **pack, OctetDiagnostic *diagnostic) {
+OctetStatus oct_pack_object(OctPackStore *store, const OctPackKey *key, OctPackMake make,
+                            OctPackDestroy destroy, void *user, OctPack **pack,
+                            OctetDiagnostic *diagnostic) {
     *pack = NULL;
     if (!store) {
-        return follow(recipe, pack, diagnostic);
+        return make_object(make, destroy, user, pack, diagnostic);
     }
     OctetStatus status = OCTET_OK;
     pthread_mutex_lock(&store->lock);
-    Entry *entry = find(store, key, recipe->size);
+    Entry *entry = find(store, key);
     if (!entry) {
-        entry = add(store, key, recipe->size);
-        status = entry ? follow(recipe, &entry->pack, diagnostic) : oct_fail_memory(diagnostic);
+        entry = add(store, key);
+        status = entry ? make_object(make, destroy, user, &entry->pack, diagnostic)
+                       : oct_fail_memory(diagnostic);
         if (status == OCTET_OK) {
             store->bytes += entry->pack->bytes;
         } else if (entry) {
@@ -238,20 +222,6 @@ static OctetStatus get(OctPackStore *store, const OctPackKey *key, const Recipe 
     }
     pthread_mutex_unlock(&store->lock);
     return status;
-}
-
-OctetStatus oct_pack_get(OctPackStore *store, const OctPackKey *key, size_t size,
-                         OctPackFunction function, void *user, OctPack **pack,
-                         OctetDiagnostic *diagnostic) {
-    Recipe recipe = {.size = size, .function = function, .user = user};
-    return get(store, key, &recipe, pack, diagnostic);
-}
-
-OctetStatus oct_pack_object(OctPackStore *store, const OctPackKey *key, OctPackMake make,
-                            OctPackDestroy destroy, void *user, OctPack **pack,
-                            OctetDiagnostic *diagnostic) {
-    Recipe recipe = {.make = make, .destroy = destroy, .user = user};
-    return get(store, key, &recipe, pack, diagnostic);
 }
 
 static OctetStatus make_constant(OctDeriveFunction make, void *user, OctConstant **constant,
@@ -270,9 +240,9 @@ OctetStatus oct_pack_constant(OctPackStore *store, const OctPackKey *key, OctDer
     }
     OctetStatus status = OCTET_OK;
     pthread_mutex_lock(&store->lock);
-    Entry *entry = find(store, key, 0);
+    Entry *entry = find(store, key);
     if (!entry) {
-        entry = add(store, key, 0);
+        entry = add(store, key);
         status = entry ? make_constant(make, user, &entry->constant, diagnostic)
                        : oct_fail_memory(diagnostic);
         if (status != OCTET_OK && entry) {
@@ -298,21 +268,17 @@ OctetStatus oct_pack_base(OctPackStore *store, OctBaseFunction make, const OctGr
     return status;
 }
 
-const void *oct_pack_data(const OctPack *pack) {
-    return pack->data;
+OctBlocks *oct_pack_blocks(OctPackStore *store) {
+    return store ? store->blocks : NULL;
 }
 
-size_t oct_pack_bytes(const OctPack *pack) {
-    return pack->bytes;
+const void *oct_pack_data(const OctPack *pack) {
+    return pack->object;
 }
 
 void oct_pack_release(OctPack *pack) {
     if (pack && atomic_fetch_sub_explicit(&pack->references, 1, memory_order_acq_rel) == 1) {
-        if (pack->destroy) {
-            pack->destroy(pack->data);
-        } else {
-            oct_aligned_free(pack->data);
-        }
+        pack->destroy(pack->object);
         oct_free(pack);
     }
 }

@@ -2,6 +2,7 @@
 #ifndef OCT_ENGINE_PACK_H
 #define OCT_ENGINE_PACK_H
 
+#include "base/blocks.h"
 #include "ir/op.h"
 
 /* What the bytes of a packing are a function of. Zero-initialize it and fill what applies. */
@@ -11,29 +12,21 @@ typedef struct OctPackKey {
     uint64_t parameters[16]; /* all else: sizes, zero points, bits of scales, ... */
 } OctPackKey;
 
-/* Fills `data`: `size` bytes, 64-byte aligned, zeroed, with 64 readable zero bytes behind the end.
- * Must not call oct_pack_get itself. */
-typedef OctetStatus (*OctPackFunction)(void *user, void *data, OctetDiagnostic *diagnostic);
-
-/* A reference-counted, immutable block of packed bytes. */
+/* A reference-counted, immutable packing: an object that a kernel family makes and frees itself
+ * (OctF32Conv, OctQ8Conv, ...). */
 typedef struct OctPack OctPack;
 
-/* Finds the packing in the store or makes it; with store NULL it is always made. On success *pack
- * holds a reference for the caller: release it in the operator's destroy. Thread-safe. */
-OctetStatus oct_pack_get(OctPackStore *store, const OctPackKey *key, size_t size,
-                         OctPackFunction function, void *user, OctPack **pack,
-                         OctetDiagnostic *diagnostic);
-/* The same for an object that a kernel family makes and frees itself (OctF32Conv, OctQ8Conv, ...):
- * `make` returns it with the bytes that it takes; oct_pack_data returns the object. */
+/* Finds the packing in the store or makes it; with store NULL it is always made. `make` returns the
+ * object with the bytes that it takes; it must not call back here. On success *pack holds a
+ * reference for the caller: release it in the operator's destroy. Thread-safe. */
 typedef OctetStatus (*OctPackMake)(void *user, void **object, size_t *bytes,
                                    OctetDiagnostic *diagnostic);
 typedef void (*OctPackDestroy)(void *object);
 OctetStatus oct_pack_object(OctPackStore *store, const OctPackKey *key, OctPackMake make,
                             OctPackDestroy destroy, void *user, OctPack **pack,
                             OctetDiagnostic *diagnostic);
-const void *oct_pack_data(const OctPack *pack);
-size_t oct_pack_bytes(const OctPack *pack);
-void oct_pack_release(OctPack *pack); /* NULL is fine */
+const void *oct_pack_data(const OctPack *pack); /* the object */
+void oct_pack_release(OctPack *pack);           /* NULL is fine */
 
 /* A constant that is a function of others (rebased or dequantized weights), shared likewise. `make`
  * returns a tensor that the store takes over. *constant holds a reference for the caller. */
@@ -45,6 +38,8 @@ OctetStatus oct_pack_constant(OctPackStore *store, const OctPackKey *key, OctDer
 /* The store of a graph: made for the first session, freed with the last one. */
 OctetStatus oct_pack_store_acquire(const OctGraph *graph, OctPackStore **store,
                                    OctetDiagnostic *diagnostic);
+/* Whether a session of the process has a store of this graph. */
+bool oct_pack_store_exists(const OctGraph *graph);
 void oct_pack_store_release(OctPackStore *store); /* NULL is fine */
 /* The graph that plans are made from, made once for all sessions that can share it. It belongs to
  * the store and must not change. */
@@ -52,6 +47,9 @@ typedef OctetStatus (*OctBaseFunction)(const OctGraph *source, OctGraph **base,
                                        OctetDiagnostic *diagnostic);
 OctetStatus oct_pack_base(OctPackStore *store, OctBaseFunction make, const OctGraph **base,
                           OctetDiagnostic *diagnostic);
+/* Where packings of this store take their memory from, to be handed to what oct_pack_object makes.
+ * NULL for store NULL. */
+OctBlocks *oct_pack_blocks(OctPackStore *store);
 /* Bytes of all packings that the store holds. */
 uint64_t oct_pack_store_bytes(OctPackStore *store);
 

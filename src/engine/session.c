@@ -211,6 +211,7 @@ OctetStatus octet_session_memory(const OctetSession *session, OctetMemoryInfo *i
     info->lower_bound_bytes = plan->lower_bound_bytes;
     info->workspace_bytes = plan->workspace_bytes;
     info->packed_weight_bytes = oct_pack_store_bytes(session->packs);
+    info->mapped_weight_bytes = oct_blocks_filled_bytes(oct_pack_blocks(session->packs));
     return OCTET_OK;
 }
 

@@ -112,6 +112,7 @@ void oct_graph_free(OctGraph *graph) {
     oct_free(graph->opsets);
     oct_names_free(&graph->value_names);
     oct_names_free(&graph->node_names);
+    oct_mapping_release(graph->file);
     if (!graph->parent) {
         oct_arena_free(graph->arena);
     }

@@ -18,6 +18,7 @@
 #ifndef OCT_IR_GRAPH_H
 #define OCT_IR_GRAPH_H
 
+#include "base/mapping.h"
 #include "base/mem.h"
 #include "ir/names.h"
 #include "octet/tensor.h"
@@ -185,6 +186,11 @@ struct OctetGraph {
     int32_t opset_count, opset_capacity;
     int64_t ir_version;
     const char *producer_name, *producer_version, *doc; /* may be NULL */
+    /* Root only, and not in clones: the file it was loaded from, if that stays in memory, and the
+     * packed section in it (base/blocks.h), NULL for none. */
+    OctMapping *file;
+    const uint8_t *packed;
+    size_t packed_bytes;
     bool quantized; /* convert has run, or the file came with qparams */
     OctNames value_names, node_names;
     uint64_t next_name;            /* for generated names */

@@ -57,6 +57,10 @@ static OctetStatus check_sizes(const OctQ8ConvParams *params, OctetDiagnostic *d
     return OCTET_OK;
 }
 
+static bool is_strided(const OctQ8ConvParams *params) {
+    return params->weight_strides[0] != 0 || params->weight_flip != 0;
+}
+
 static OctetStatus check_data(const OctQ8ConvParams *params, OctetDiagnostic *diagnostic) {
     if (!params->weights || (!params->multipliers && params->epilogue.kind != OCT_Q8_OUT_S32) ||
         params->epilogue.minimum > params->epilogue.maximum) {
@@ -73,6 +77,11 @@ static OctetStatus check_data(const OctQ8ConvParams *params, OctetDiagnostic *di
     if (count > 1 && count != params->out_channels) {
         return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
                         "%zu weight zero points for %zu channels", count, params->out_channels);
+    }
+    if (is_strided(params) && (count > 0 || params->groups > 1 || params->kernel_h > 1 ||
+                               params->kernel_w > 1 || params->in_channels == 1)) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "only plain 1x1 convolutions take weights with strides");
     }
     for (size_t c = 0; c < count; c++) {
         if (params->weight_zero_points[c] < -128 || params->weight_zero_points[c] > 127) {
@@ -91,6 +100,14 @@ static int32_t weight_zero_point(const OctQ8ConvParams *params, size_t channel) 
     return params->weight_zero_points[params->weight_zero_point_count == 1 ? 0 : channel];
 }
 
+/* Weight i of a channel, in the order of memory. */
+static int8_t weight_at(const OctQ8ConvParams *params, size_t depth, size_t channel, size_t i) {
+    size_t at = params->weight_strides[0]
+                    ? channel * params->weight_strides[0] + i * params->weight_strides[1]
+                    : channel * depth + i;
+    return (int8_t)((uint8_t)params->weights[at] ^ params->weight_flip);
+}
+
 /* No accumulator can leave int32. The bound |x - zx| * |w - zw| <= 255 * 255 settles all but
  * very deep sums; for those the weights themselves are added up. */
 static OctetStatus check_range(const OctQ8ConvParams *params, size_t depth,
@@ -102,10 +119,10 @@ static OctetStatus check_range(const OctQ8ConvParams *params, size_t depth,
         int64_t high = (int64_t)(deep ? 0 : depth) * 255 * 255, low = -high;
         int64_t zero = weight_zero_point(params, c);
         if (bias + high > INT32_MAX || bias + low < INT32_MIN || deep) {
-            const int8_t *w = params->weights + c * depth;
             high = low = 0;
             for (size_t i = 0; i < depth; i++) {
-                int64_t at_255 = (w[i] - zero) * (255 - zx), at_0 = (w[i] - zero) * -zx;
+                int64_t w = weight_at(params, depth, c, i) - zero;
+                int64_t at_255 = w * (255 - zx), at_0 = w * -zx;
                 high += at_255 > at_0 ? at_255 : at_0;
                 low += at_255 > at_0 ? at_0 : at_255;
             }
@@ -181,10 +198,39 @@ static OctQ8ConvPath choose_path(const OctQ8ConvParams *params, size_t copies) {
     return OCT_Q8_PATH_POINTERS;
 }
 
+/* Memory for the packed weights, and what they are a function of. params->weights are those that
+ * create was given, though the packing may start from others made of them. */
+static OctetStatus get_block(OctQ8Conv *conv, const OctQ8ConvParams *params, const char *kernel,
+                             OctetDiagnostic *diagnostic) {
+    size_t channels = params->out_channels;
+    const uint64_t sizes[] = {params->in_channels,
+                              channels,
+                              params->groups,
+                              params->kernel_h,
+                              params->kernel_w,
+                              (uint64_t)conv->path,
+                              conv->copies,
+                              params->weights_oihw,
+                              params->weight_strides[0],
+                              params->weight_strides[1],
+                              params->weight_flip,
+                              params->input_zero_point};
+    OctBlockRequest request = {
+        .kernel = kernel,
+        .bytes = conv->packed_bytes,
+        .parts = {{sizes, sizeof sizes},
+                  {params->weights, channels * conv->depth},
+                  {params->bias, channels * sizeof *params->bias},
+                  {params->multipliers, channels * sizeof *params->multipliers},
+                  {params->weight_zero_points, params->weight_zero_point_count * sizeof(int32_t)}}};
+    return oct_block_get(params->blocks, &request, &conv->packed, diagnostic);
+}
+
 static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, const int8_t *weights,
                               OctetDiagnostic *diagnostic) {
     size_t channel_stride = conv->taps * conv->k;
     bool oihw = params->weights_oihw;
+    bool strided = params->weight_strides[0] != 0;
     conv->group_bytes = conv->bundle->packed_bytes(conv->group_out, conv->taps, conv->k);
     /* panels read 64-byte vectors */
     conv->group_bytes = (conv->group_bytes + 63) / 64 * 64;
@@ -192,17 +238,17 @@ static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, co
         !oct_mul_size(conv->group_bytes, params->groups, &conv->packed_bytes)) {
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "a convolution's weights are too large");
     }
-    conv->packed = oct_aligned_alloc(conv->packed_bytes);
-    if (!conv->packed) {
-        return oct_fail_memory(diagnostic);
-    }
-    for (size_t g = 0; g < params->groups; g++) {
+    OCT_TRY(get_block(conv, params, conv->bundle->name, diagnostic));
+    for (size_t g = 0; !conv->packed.filled && g < params->groups; g++) {
         size_t first = g * conv->group_out;
         OctQ8PackSource source = {
             .weights = weights + first * channel_stride,
-            .channel_stride = channel_stride,
+            .channel_stride = strided ? params->weight_strides[0] : channel_stride,
             .tap_stride = oihw ? 1 : conv->k,
-            .k_stride = oihw ? conv->taps : 1,
+            .k_stride = strided ? params->weight_strides[1]
+                        : oihw  ? conv->taps
+                                : 1,
+            .flip = params->weight_flip,
             .channels = conv->group_out,
             .taps = conv->taps,
             .k = conv->k,
@@ -210,7 +256,7 @@ static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, co
             .multipliers = params->multipliers ? params->multipliers + first : NULL,
             .input_zero_point = params->input_zero_point,
         };
-        conv->bundle->pack(&source, conv->packed + g * conv->group_bytes);
+        conv->bundle->pack(&source, conv->packed.data + g * conv->group_bytes);
     }
     return OCTET_OK;
 }
@@ -222,10 +268,7 @@ static OctetStatus pack_depthwise(OctQ8Conv *conv, const OctQ8ConvParams *params
     if (conv->packed_bytes == 0) {
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "a convolution's weights are too large");
     }
-    conv->packed = oct_aligned_alloc(conv->packed_bytes);
-    if (!conv->packed) {
-        return oct_fail_memory(diagnostic);
-    }
+    OCT_TRY(get_block(conv, params, conv->depthwise->name, diagnostic));
     OctQ8DepthwiseSource source = {
         .weights = weights,
         .channel_stride = params->kernel_h * params->kernel_w,
@@ -237,7 +280,9 @@ static OctetStatus pack_depthwise(OctQ8Conv *conv, const OctQ8ConvParams *params
         .multipliers = params->multipliers,
         .input_zero_point = params->input_zero_point,
     };
-    conv->depthwise->pack(&source, conv->packed);
+    if (!conv->packed.filled) {
+        conv->depthwise->pack(&source, conv->packed.data);
+    }
     return OCTET_OK;
 }
 
@@ -325,6 +370,8 @@ OctetStatus oct_q8_conv_create(const OctQ8ConvParams *params, OctetCpu cpu, OctQ
     made->params.bias = NULL;
     made->params.weight_zero_points = NULL;
     made->params.multipliers = NULL;
+    made->params.blocks = NULL;
+    made->depth = depth;
     made->params.epilogue.bounded =
         params->multipliers &&
         oct_q8_epilogue_is_bounded(&params->epilogue, params->multipliers, params->out_channels);
@@ -339,7 +386,7 @@ OctetStatus oct_q8_conv_create(const OctQ8ConvParams *params, OctetCpu cpu, OctQ
 
 void oct_q8_conv_free(OctQ8Conv *conv) {
     if (conv) {
-        oct_aligned_free(conv->packed);
+        oct_block_free(&conv->packed);
         oct_aligned_free(conv->zero_row);
         oct_free(conv);
     }

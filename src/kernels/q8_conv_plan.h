@@ -31,10 +31,11 @@ struct OctQ8Conv {
     OctQ8ConvPath path;
     const OctQ8ConvBundle *bundle;
     const OctQ8DepthwiseBundle *depthwise;
+    size_t depth; /* weights of an output channel */
     size_t group_in, group_out;
     size_t taps, k; /* of the kernel call; taps counts the copies */
     size_t copies;  /* more than 1 if w - zero_point takes so many s8 numbers that are summed */
-    uint8_t *packed;
+    OctBlock packed;
     size_t packed_bytes, group_bytes;
     uint8_t *zero_row; /* in_channels bytes of the input's zero point, and some more */
 };

@@ -174,7 +174,7 @@ static void run_unit(void *user, size_t index) {
                          ? windows
                          : run->input + first * setup->input_stride + g * conv->group_in;
         args.pointer_offset = conv->path == OCT_Q8_PATH_POINTERS ? g * conv->group_in : 0;
-        args.packed = conv->packed + g * conv->group_bytes;
+        args.packed = conv->packed.data + g * conv->group_bytes;
         args.output = run->output + (first * setup->output_stride + out_channel) * run->element;
         args.residual =
             run->residual ? run->residual + first * setup->residual_stride + out_channel : NULL;
@@ -221,7 +221,7 @@ static void run_depthwise_unit(void *user, size_t index) {
             .row_stride = width * params->dilation_h,
             .stride_w = params->stride_w,
             .dilation_w = params->dilation_w,
-            .packed = conv->packed,
+            .packed = conv->packed.data,
             .output = run->output + pixel * setup->output_stride * run->element,
             .output_stride = setup->output_stride,
             .residual = run->residual ? run->residual + pixel * setup->residual_stride : NULL,

@@ -17,6 +17,7 @@
 #ifndef OCT_KERNELS_Q8_CONV_RUN_H
 #define OCT_KERNELS_Q8_CONV_RUN_H
 
+#include "base/blocks.h"
 #include "kernels/q8_epilogue.h"
 #include "octet/status.h"
 
@@ -26,7 +27,12 @@ typedef struct OctQ8ConvParams {
     size_t pad_top, pad_left, pad_bottom, pad_right;
     const int8_t *weights; /* [out_channels][kernel_h][kernel_w][in_channels / groups]; not kept */
     bool weights_oihw;     /* they are [out_channels][in_channels / groups][kernel_h][kernel_w] */
-    const int32_t *bias;   /* [out_channels], at scale sx * sw[c], or NULL; not kept */
+    /* For a 1x1 convolution of one group without weight zero points: the distances between output
+     * channels and between input channels, if they aren't in_channels and 1; 0 for that. And what
+     * every weight is xored with: 0x80 takes 128 off u8. */
+    size_t weight_strides[2];
+    uint8_t weight_flip;
+    const int32_t *bias; /* [out_channels], at scale sx * sw[c], or NULL; not kept */
     uint8_t input_zero_point;
     const int32_t *weight_zero_points; /* NULL: 0; not kept. A nonzero one that takes
                                           w - zero_point out of s8 doubles the work. */
@@ -35,6 +41,7 @@ typedef struct OctQ8ConvParams {
      * Not kept. */
     const float *multipliers;
     OctQ8Epilogue epilogue; /* copied; its tables must outlive the object */
+    OctBlocks *blocks;      /* for the packed weights; must outlive the object. NULL is fine */
 } OctQ8ConvParams;
 
 /* params as a 1x1 convolution with everything neutral: groups 1, kernel, stride, dilation 1,

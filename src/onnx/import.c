@@ -16,6 +16,7 @@ enum {
     MAX_OPSETS = 1000,
     OLDEST_OPSET = 7,
     NEWEST_OPSET = 22,
+    SMALL_FILE = 1 << 16,
     MODEL_GRAPH = 7, /* field numbers of onnx.proto */
     MODEL_TRAINING_INFO = 20,
     GRAPH_INITIALIZER = 5,
@@ -35,7 +36,12 @@ typedef struct Parts {
     int32_t initializer_count, initializer_capacity;
 } Parts;
 
-/* Copies the fields of a message except two kinds. The second kind is kept in `parts`, if given. */
+static bool is_left_out(const OctField *field, uint32_t first, uint32_t second) {
+    return field->number == first || field->number == second || field->number == OCT_MODEL_PACKED;
+}
+
+/* Copies the fields of a message except two kinds and packed weights. The second kind is kept in
+ * `parts`, if given. */
 static OctetStatus strip(OctSpan message, uint32_t first, uint32_t second, Parts *parts,
                          OctSpan *taken, uint8_t **stripped, size_t *size,
                          OctetDiagnostic *diagnostic) {
@@ -46,7 +52,7 @@ static OctetStatus strip(OctSpan message, uint32_t first, uint32_t second, Parts
     *stripped = NULL;
     size_t room = 0;
     while (oct_wire_next(&rest, &field, &malformed)) {
-        bool out = field.number == first || field.number == second;
+        bool out = is_left_out(&field, first, second);
         room += out ? 0 : field.whole.size;
     }
     uint8_t *copy = oct_alloc(room);
@@ -64,7 +70,7 @@ static OctetStatus strip(OctSpan message, uint32_t first, uint32_t second, Parts
                 return oct_fail_memory(diagnostic);
             }
             parts->initializers[parts->initializer_count++] = field.payload;
-        } else if (field.number != first && field.number != second) {
+        } else if (!is_left_out(&field, first, second)) {
             memcpy(copy + *size, field.whole.data, field.whole.size);
             *size += field.whole.size;
         }
@@ -102,6 +108,29 @@ static OctetStatus unpack_parts(OctSpan file, uint32_t max_depth, Parts *parts,
                             GRAPH_INITIALIZER, parts, NULL, &unpacked, diagnostic));
     parts->graph = (Onnx__GraphProto *)unpacked;
     return OCTET_OK;
+}
+
+/* The packed section of a model that was found to be well-formed; empty if it has none. */
+static OctSpan find_packed(OctSpan file) {
+    OctSpan found = {0};
+    OctField field;
+    bool malformed;
+    while (oct_wire_next(&file, &field, &malformed)) {
+        if (field.number == OCT_MODEL_PACKED) {
+            found = field.payload;
+        }
+    }
+    return found;
+}
+
+/* Keeps the file with the graph, unless that would be a copy which takes memory of its own. */
+static void keep_file(OctGraph *graph, OctMapping *mapping, OctSpan file) {
+    if (mapping && (oct_mapping_is_mapped(mapping) || file.size <= SMALL_FILE)) {
+        OctSpan packed = find_packed(file);
+        graph->file = oct_mapping_retain(mapping);
+        graph->packed = packed.data;
+        graph->packed_bytes = packed.size;
+    }
 }
 
 static void free_parts(Parts *parts) {
@@ -294,6 +323,9 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
         .diagnostic = diagnostic,
     };
     OctetStatus status = import.root ? import_bytes(&import, file) : oct_fail_memory(diagnostic);
+    if (status == OCTET_OK) {
+        keep_file(import.root, mapping, file);
+    }
     oct_mapping_release(mapping);
     if (status == OCTET_OK) {
         status = finish(&import);

@@ -29,6 +29,10 @@ typedef struct OctField {
  * no field. */
 bool oct_wire_next(OctSpan *rest, OctField *field, bool *malformed);
 
+/* The field of octet_model_pack's section in a ModelProto, one that ONNX does not use: other
+ * programs skip it. */
+enum { OCT_MODEL_PACKED = 51973 };
+
 /* Checks a message of `type`: well-formed, nested at most `depth` deep, no singular message written
  * twice, not more than `memory` bytes once unpacked (estimated from above). */
 OctetStatus oct_wire_check(const ProtobufCMessageDescriptor *type, OctSpan message, uint32_t depth,

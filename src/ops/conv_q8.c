@@ -71,6 +71,7 @@ static OctetStatus make_with(PackRequest *request, OctQ8Weights *weights, void *
     params->weights_oihw = true;
     params->weight_zero_points = weights->has_zero_points ? weights->zero_points : NULL;
     params->weight_zero_point_count = weights->has_zero_points ? weights->channels : 0;
+    params->blocks = request->finish->separate ? NULL : oct_pack_blocks(request->prepare->packs);
     params->bias = bias;
     params->multipliers = multipliers;
     params->epilogue = request->finish->epilogue;

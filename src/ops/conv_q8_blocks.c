@@ -148,6 +148,7 @@ static OctetStatus make_with(PackRequest *request, OctQ8Weights *weights, void *
     params.weights = weights->data;
     params.weight_zero_points = weights->has_zero_points ? weights->zero_points : NULL;
     params.weight_zero_point_count = weights->has_zero_points ? weights->channels : 0;
+    params.blocks = conv->finish.separate ? NULL : oct_pack_blocks(request->prepare->packs);
     params.bias = bias;
     params.multipliers = multipliers;
     params.input_zero_point = (uint8_t)oct_value_zero_point(node->inputs[0]);

@@ -105,16 +105,25 @@ static OctetStatus make_with(PackRequest *request, OctQ8Weights *weights, void *
     OctQ8Conv *made;
     int32_t *bias;
     float *multipliers;
-    for (size_t column = 0; column < n; column++) {
-        for (size_t i = 0; i < k; i++) {
-            size_t at = gemm->product.b_transposed ? column * k + i : i * n + column;
-            weights->data[column * k + i] = oct_q8_weight(weights, request->matrix * k * n + at);
-        }
+    size_t first = request->matrix * k * n;
+    bool transposed = gemm->product.b_transposed;
+    bool in_place = !weights->has_zero_points && k > 1;
+    for (size_t i = 0; i < k * n && !in_place; i++) {
+        size_t at = transposed ? i : i % k * n + i / k;
+        weights->data[i] = oct_q8_weight(weights, first + at);
     }
     OCT_TRY(oct_q8_layer_numbers(request->prepare, weights, oct_layer_bias(request->prepare->node),
                                  &gemm->finish, &bias, &multipliers));
     OctQ8ConvParams params = oct_q8_conv_params(k, n);
-    params.weights = weights->data;
+    if (in_place) {
+        params.weights = (const int8_t *)weights->source + first;
+        params.weight_strides[0] = transposed ? k : 1;
+        params.weight_strides[1] = transposed ? 1 : n;
+        params.weight_flip = weights->flip;
+    } else {
+        params.weights = weights->data;
+    }
+    params.blocks = gemm->finish.separate ? NULL : oct_pack_blocks(request->prepare->packs);
     params.weight_zero_points = weights->has_zero_points ? weights->zero_points : NULL;
     params.weight_zero_point_count = weights->has_zero_points ? n : 0;
     params.bias = bias;
