@@ -1,10 +1,22 @@
-# Benchmarks reach internals as the tests do: each bench/*.c is one program.
+# Benchmarks reach internals as the tests do: each bench/*.c is one program. oneDNN is for comparison
+# only; without it that one program is left out.
 if(OCTET_BENCH AND TARGET octet_internal)
   file(GLOB OCTET_BENCH_FILES CONFIGURE_DEPENDS bench/*.c)
+  find_library(DNNL_LIBRARY dnnl)
+  find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h)
+  find_package(OpenMP COMPONENTS C)
   foreach(file ${OCTET_BENCH_FILES})
     get_filename_component(name ${file} NAME_WE)
+    if(name STREQUAL "onednn" AND NOT (DNNL_LIBRARY AND DNNL_INCLUDE AND OpenMP_C_FOUND))
+      message(STATUS "skipped: bench_onednn, for lack of oneDNN (Debian: libdnnl-dev)")
+      continue()
+    endif()
     add_executable(bench_${name} ${file})
     target_link_libraries(bench_${name} PRIVATE octet_flags octet_internal)
     target_compile_options(bench_${name} PRIVATE -Wno-conversion)
+    if(name STREQUAL "onednn")
+      target_include_directories(bench_${name} SYSTEM PRIVATE ${DNNL_INCLUDE})
+      target_link_libraries(bench_${name} PRIVATE ${DNNL_LIBRARY} OpenMP::OpenMP_C)
+    endif()
   endforeach()
 endif()
