@@ -5,22 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 4, CHAINS = 4, STEP = LANES * CHAINS, CHUNK = 4096, SHORT_RUN = 32 };
-
-/* Four floats at once, which every 64-bit target has; C has no minimum that compilers would dare to
- * vectorize by themselves. */
-typedef float Floats __attribute__((vector_size(LANES * sizeof(float))));
-typedef int32_t Mask __attribute__((vector_size(LANES * sizeof(int32_t))));
-
-static inline Floats pick(Mask mask, Floats a, Floats b) {
-    return (Floats)(((Mask)a & mask) | ((Mask)b & ~mask));
-}
-
-static inline Floats load(const float *values) {
-    Floats loaded;
-    memcpy(&loaded, values, sizeof loaded);
-    return loaded;
-}
+enum { CHAINS = 4, CHUNK = 4096, SHORT_RUN = 32 };
 
 /* One value after the other, for runs that hold something that is not finite. */
 static void scan_slowly(const float *values, int64_t count, float *minimum, float *maximum,
@@ -38,45 +23,44 @@ static void scan_slowly(const float *values, int64_t count, float *minimum, floa
     }
 }
 
-/* The range of one chunk; false if a value may be infinite or NaN, which shows in the sum. */
-static bool scan_chunk(const float *values, int64_t count, float *minimum, float *maximum) {
-    Floats low[CHAINS], high[CHAINS], sum = {0};
-    float least = *minimum, greatest = *maximum, rest = 0;
-    for (int k = 0; k < CHAINS; k++) {
-        low[k] = (Floats){least, least, least, least};
-        high[k] = (Floats){greatest, greatest, greatest, greatest};
+typedef bool (*ScanChunk)(const float *values, int64_t count, float *minimum, float *maximum);
+
+#define NAME scan_chunk_4
+#define LANES 4
+#define TARGET
+#define FLOATS Floats4
+#define MASK Mask4
+#include "quant/observer_scan_template.h"
+
+#if defined(__x86_64__)
+#define NAME scan_chunk_8
+#define LANES 8
+#define TARGET __attribute__((target("avx2")))
+#define FLOATS Floats8
+#define MASK Mask8
+#include "quant/observer_scan_template.h"
+
+#define NAME scan_chunk_16
+#define LANES 16
+#define TARGET __attribute__((target("avx512f,avx512dq")))
+#define FLOATS Floats16
+#define MASK Mask16
+#include "quant/observer_scan_template.h"
+#endif
+
+static ScanChunk select_scan(void) {
+#if defined(__x86_64__)
+    OctetCpu cpu = octet_get_cpu();
+    if (cpu >= OCTET_CPU_AVX2) {
+        return cpu >= OCTET_CPU_AVX512_VNNI ? scan_chunk_16 : scan_chunk_8;
     }
-    int64_t i = 0;
-    for (; i + STEP <= count; i += STEP) {
-        for (int k = 0; k < CHAINS; k++) {
-            Floats value = load(values + i + k * LANES);
-            low[k] = pick(value < low[k], value, low[k]);
-            high[k] = pick(value > high[k], value, high[k]);
-            sum += value;
-        }
-    }
-    for (; i < count; i++) {
-        least = values[i] < least ? values[i] : least;
-        greatest = values[i] > greatest ? values[i] : greatest;
-        rest += values[i];
-    }
-    for (int k = 0; k < CHAINS; k++) {
-        for (int v = 0; v < LANES; v++) {
-            least = low[k][v] < least ? low[k][v] : least;
-            greatest = high[k][v] > greatest ? high[k][v] : greatest;
-        }
-    }
-    if (!isfinite(sum[0]) || !isfinite(sum[1]) || !isfinite(sum[2]) || !isfinite(sum[3]) ||
-        !isfinite(rest)) {
-        return false;
-    }
-    *minimum = least;
-    *maximum = greatest;
-    return true;
+#endif
+    return scan_chunk_4;
 }
 
 static void scan_run(const float *values, int64_t count, float *minimum, float *maximum,
                      OctScan *scan) {
+    ScanChunk scan_chunk = select_scan();
     for (int64_t first = 0; first < count; first += CHUNK) {
         int64_t length = count - first < CHUNK ? count - first : CHUNK;
         if (!scan_chunk(values + first, length, minimum, maximum)) {
@@ -87,17 +71,18 @@ static void scan_run(const float *values, int64_t count, float *minimum, float *
 
 /* False if a value may be infinite or NaN. */
 static bool row_is_finite(const float *row, int64_t width) {
-    Floats sum = {0};
+    Floats4 sums = {0};
     float rest = 0;
     int64_t i = 0;
-    for (; i + LANES <= width; i += LANES) {
-        sum += load(row + i);
+    for (; i + 4 <= width; i += 4) {
+        Floats4 values;
+        memcpy(&values, row + i, sizeof values);
+        sums += values;
     }
     for (; i < width; i++) {
         rest += row[i];
     }
-    return isfinite(sum[0]) && isfinite(sum[1]) && isfinite(sum[2]) && isfinite(sum[3]) &&
-           isfinite(rest);
+    return isfinite(sums[0] + sums[1] + sums[2] + sums[3] + rest);
 }
 
 static void scan_row(const float *restrict row, int64_t width, float *restrict low,
