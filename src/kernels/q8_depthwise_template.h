@@ -6,6 +6,7 @@
  *   ZERO(), LOW8, HIGH8, LOW16, HIGH16 (unpacks)
  *   WEIGHT_BYTES, DOT(acc, x, pointer)   bytes of a packed weight; acc plus the products with the
  *                         weights of one vector
+ *   PAIRS, DOTW(acc, x, w)   if there are registers for two outputs at a time; weights of 1 byte
  *   FINISH(args, constants, acc, multipliers, count, pixel, channel)   stores 16 * LANES channels
  *   CONSTANTS, MAKE_CONSTANTS(epilogue)   what FINISH wants to have in registers
  *
@@ -42,6 +43,55 @@ OCT_INLINE void SUFFIX(column)(const OctQ8DepthwiseArgs *args, size_t column, si
     SUFFIX(interleave)(a, b, c, ZERO(), x);
 }
 
+#ifdef PAIRS
+/* Two accumulators plus the products of two columns with the same weights, loaded once. */
+OCT_INLINE void SUFFIX(accumulate_pair)(W *first, W *second, const V *x, const V *y,
+                                        const uint8_t *weights) {
+    OCT_EACH_VECTOR(v, 4, {
+        const V w = LOADW(weights + WIDTH * v);
+        first[v] = DOTW(first[v], x[v], w);
+        second[v] = DOTW(second[v], y[v], w);
+    });
+}
+
+/* Two outputs at a time, from pixel *p on: a vector of weights is loaded for both of them, loads
+ * being what limits one at a time. */
+OCT_INLINE void SUFFIX(three_by_three_pairs)(const OctQ8DepthwiseArgs *args, const uint8_t *block,
+                                             const CONSTANTS *constants, size_t channel,
+                                             size_t count, size_t stride, size_t *p, V *left,
+                                             V *middle) {
+    const uint8_t *weights = block + 8 * WIDTH;
+    const float *multipliers = (const float *)(const void *)(block + 4 * WIDTH);
+    for (; *p + 2 <= args->pixels; *p += 2) {
+        W a[4], b[4];
+        V x[4], y[4];
+        size_t at = *p * stride;
+        OCT_EACH_VECTOR(v, 4, a[v] = b[v] = LOADB(block + WIDTH * v););
+        if (stride == 1) {
+            SUFFIX(accumulate_pair)(a, b, left, middle, weights);
+            SUFFIX(column)(args, at + 2, channel, count, x);
+            SUFFIX(accumulate_pair)(a, b, middle, x, weights + 4 * WIDTH);
+            SUFFIX(column)(args, at + 3, channel, count, y);
+            SUFFIX(accumulate_pair)(a, b, x, y, weights + 8 * WIDTH);
+            OCT_EACH_VECTOR(v, 4, {
+                left[v] = x[v];
+                middle[v] = y[v];
+            });
+        } else {
+            SUFFIX(column)(args, at + 2, channel, count, x);
+            SUFFIX(accumulate_pair)(a, b, left, x, weights);
+            SUFFIX(column)(args, at + 1, channel, count, y);
+            SUFFIX(column)(args, at + 3, channel, count, left);
+            SUFFIX(accumulate_pair)(a, b, y, left, weights + 4 * WIDTH);
+            SUFFIX(column)(args, at + 4, channel, count, left);
+            SUFFIX(accumulate_pair)(a, b, x, left, weights + 8 * WIDTH);
+        }
+        FINISH(args, constants, a, multipliers, count, *p, channel);
+        FINISH(args, constants, b, multipliers, count, *p + 1, channel);
+    }
+}
+#endif
+
 /* stride 1 and 2 keep the columns that the next output needs, too; 0 stands for any stride and
  * dilation. */
 OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uint8_t *block,
@@ -55,7 +105,14 @@ OCT_INLINE void SUFFIX(three_by_three)(const OctQ8DepthwiseArgs *args, const uin
     if (stride == 1) {
         SUFFIX(column)(args, 1, channel, count, middle);
     }
-    for (size_t p = 0; p < args->pixels; p++) {
+    size_t p = 0;
+#ifdef PAIRS
+    if (stride != 0) {
+        SUFFIX(three_by_three_pairs)
+        (args, block, &constants, channel, count, stride, &p, left, middle);
+    }
+#endif
+    for (; p < args->pixels; p++) {
         W acc[4];
         OCT_EACH_VECTOR(v, 4, acc[v] = LOADB(block + WIDTH * v););
         size_t first = p * args->stride_w;

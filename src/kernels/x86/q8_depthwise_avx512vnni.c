@@ -95,6 +95,8 @@ DEFINE_FINISH(512, _mm512, __m512i, __m512, _mm512_storeu_si512, STORE_SOME_512)
 DEFINE_FINISH(256, _mm256, __m256i, __m256, _mm256_storeu_si256, STORE_SOME_256)
 DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 
+#define PAIRS
+
 #define ZERO _mm512_setzero_si512
 #define SUFFIX(name) name##_512
 #define V __m512i
@@ -110,6 +112,7 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #define LOW16 _mm512_unpacklo_epi16
 #define HIGH16 _mm512_unpackhi_epi16
 #define DOT(acc, x, w) _mm512_dpbusd_epi32(acc, x, LOADW(w))
+#define DOTW _mm512_dpbusd_epi32
 #define WEIGHT_BYTES 1
 #define FINISH finish_512
 #define CONSTANTS Constants512
@@ -128,6 +131,7 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #undef LOW16
 #undef HIGH16
 #undef DOT
+#undef DOTW
 #undef WEIGHT_BYTES
 #undef FINISH
 #undef CONSTANTS
@@ -148,6 +152,7 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #define LOW16 _mm256_unpacklo_epi16
 #define HIGH16 _mm256_unpackhi_epi16
 #define DOT(acc, x, w) _mm256_dpbusd_epi32(acc, x, LOADW(w))
+#define DOTW _mm256_dpbusd_epi32
 #define WEIGHT_BYTES 1
 #define FINISH finish_256
 #define CONSTANTS Constants256
@@ -166,6 +171,7 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #undef LOW16
 #undef HIGH16
 #undef DOT
+#undef DOTW
 #undef WEIGHT_BYTES
 #undef FINISH
 #undef CONSTANTS
@@ -185,6 +191,7 @@ DEFINE_FINISH(128, _mm, __m128i, __m128, _mm_storeu_si128, STORE_SOME_128)
 #define LOW16 _mm_unpacklo_epi16
 #define HIGH16 _mm_unpackhi_epi16
 #define DOT(acc, x, w) _mm_dpbusd_epi32(acc, x, LOADW(w))
+#define DOTW _mm_dpbusd_epi32
 #define WEIGHT_BYTES 1
 #define FINISH finish_128
 #define CONSTANTS Constants128
