@@ -19,7 +19,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     return 0;
 }
 
-static OctetTensor *make_input(const OctetValue *value) {
+static OctetTensor *make_tensor(const OctetValue *value) {
     OctetShape shape = octet_value_shape(value);
     OctetTensor *tensor = NULL;
     int64_t count;
@@ -37,6 +37,25 @@ static OctetTensor *make_input(const OctetValue *value) {
         ((float *)tensor->data)[i] = (float)(i % 7) - 3;
     }
     return tensor;
+}
+
+/* A tensor, a sequence of two, or an absent optional value. */
+static OctetTensor *make_input(const OctetValue *value) {
+    uint32_t kind = octet_value_kind(value);
+    OctetTensor *made = NULL;
+    if (kind == OCTET_KIND_TENSOR) {
+        return make_tensor(value);
+    }
+    if (kind & OCTET_KIND_OPTIONAL) {
+        (void)octet_absent_create(octet_value_dtype(value), &made, NULL);
+        return made;
+    }
+    OctetTensor *items[2] = {make_tensor(value), make_tensor(value)};
+    if (octet_sequence_create(octet_value_dtype(value), items, 2, &made, NULL) != OCTET_OK) {
+        octet_tensor_free(items[0]);
+        octet_tensor_free(items[1]);
+    }
+    return made;
 }
 
 static void run(const OctetGraph *graph) {

@@ -100,6 +100,35 @@ static Onnx__ModelProto *integer_model(void) {
     return model;
 }
 
+static Onnx__ModelProto *sequence_model(void) {
+    Onnx__ModelProto *model = new_model(18);
+    Onnx__GraphProto *g = model->graph;
+    Onnx__TypeProto *list = new_type_proto();
+    list->value_case = ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
+    list->sequence_type = new_type_proto__sequence();
+    list->sequence_type->elem_type = new_tensor_type(OCTET_F32, "2,2");
+    APPEND(g->n_input, g->input, new_info("list", list));
+    add_input(g, "x", OCTET_F32, "5,2");
+    add_tensor(g, "two", OCTET_S64, "", (int64_t[]){2}, 8);
+    add_tensor(g, "zero", OCTET_S64, "", (int64_t[]){0}, 8);
+    add_node(g, "SplitToSequence", "x two", "parts");
+    add_node(g, "SequenceAt", "list zero", "first");
+    add_node(g, "SequenceInsert", "parts first zero", "more");
+    add_node(g, "SequenceErase", "more two", "fewer");
+    add_int(add_node(g, "ConcatFromSequence", "fewer", "y"), "axis", 0);
+    add_node(g, "SequenceLength", "fewer", "n");
+    add_node(g, "Optional", "more", "maybe");
+    add_node(g, "OptionalHasElement", "maybe", "has");
+    add_node(g, "OptionalGetElement", "maybe", "got");
+    add_node(g, "SequenceConstruct", "first first", "pair");
+    add_int(add_node(g, "ConcatFromSequence", "pair", "z"), "new_axis", 1);
+    add_output(g, "y", OCTET_F32, NULL);
+    add_output(g, "n", OCTET_S64, NULL);
+    add_output(g, "has", OCTET_BOOL, NULL);
+    add_output(g, "got", OCTET_F32, NULL);
+    return model;
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
@@ -109,10 +138,8 @@ int main(int argc, char **argv) {
         const char *name;
         Onnx__ModelProto *model;
     } seeds[] = {
-        {"rich", rich_model()},
-        {"pool", pool_model()},
-        {"shape", shape_model()},
-        {"integer", integer_model()},
+        {"rich", rich_model()},       {"pool", pool_model()},         {"shape", shape_model()},
+        {"integer", integer_model()}, {"sequence", sequence_model()},
     };
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
         write_seed(argv[1], seeds[i].name, seeds[i].model);

@@ -77,6 +77,11 @@ static json_t *json_qparams(const OctetQParams *qparams) {
     return object;
 }
 
+static const char *kind_name(const OctetValue *value) {
+    static const char *const names[] = {"tensor", "sequence", "optional", "optional sequence"};
+    return names[octet_value_kind(value) & (OCTET_KIND_SEQUENCE | OCTET_KIND_OPTIONAL)];
+}
+
 static json_t *json_value(const OctetGraph *graph, const OctetValue *value) {
     if (!value) {
         return json_null();
@@ -85,6 +90,7 @@ static json_t *json_value(const OctetGraph *graph, const OctetValue *value) {
     json_t *object = json_new_object();
     json_add(object, "name", json_text(octet_value_name(value)));
     json_add(object, "dtype", json_text(octet_dtype_name(octet_value_dtype(value))));
+    json_add(object, "kind", json_text(kind_name(value)));
     json_add(object, "shape", json_shape(graph, &shape));
     json_add(object, "qparams", json_qparams(octet_value_qparams(value)));
     if (octet_value_tensor(value)) {
@@ -172,8 +178,10 @@ static void print_values(const OctetGraph *graph, const char *title, size_t coun
         char text[160], qparams[160];
         octet_graph_shape_format(graph, &shape, text, sizeof text);
         format_qparams(octet_value_qparams(value), qparams, sizeof qparams);
+        bool tensor = octet_value_kind(value) == OCTET_KIND_TENSOR;
         printf("%-12s %s  %s %s%s%s\n", i == 0 ? title : "", octet_value_name(value),
-               octet_dtype_name(octet_value_dtype(value)), text, qparams[0] ? "  " : "", qparams);
+               octet_dtype_name(octet_value_dtype(value)), tensor ? text : kind_name(value),
+               qparams[0] ? "  " : "", qparams);
     }
 }
 

@@ -244,12 +244,32 @@ static OctetStatus run_part(Job *job, int64_t run, int64_t runs, OctetDiagnostic
     return status;
 }
 
+/* A file of this command holds one tensor. */
+static OctetStatus check_kinds(const OctetGraph *graph, OctetDiagnostic *diagnostic) {
+    size_t inputs = octet_graph_input_count(graph), outputs = octet_graph_output_count(graph);
+    for (size_t i = 0; i < inputs + outputs; i++) {
+        const OctetValue *value =
+            i < inputs ? octet_graph_input_at(graph, i) : octet_graph_output_at(graph, i - inputs);
+        if (octet_value_kind(value) != OCTET_KIND_TENSOR) {
+            return fail(diagnostic, OCTET_ERROR_UNSUPPORTED, NULL,
+                        "'%s' is a sequence or an optional value, which octet run neither reads "
+                        "nor writes: octet test and the library do",
+                        octet_value_name(value));
+        }
+    }
+    return OCTET_OK;
+}
+
 static OctetStatus open_session(Job *job, OctetDiagnostic *diagnostic) {
     const Settings *settings = job->settings;
     OctetStatus status = pool_create(&settings->run, &job->pool, diagnostic);
     if (status == OCTET_OK) {
         status = model_load(settings->operands.items[0], &job->graph, diagnostic);
     }
+    if (status != OCTET_OK) {
+        return status;
+    }
+    status = check_kinds(job->graph, diagnostic);
     if (status != OCTET_OK) {
         return status;
     }

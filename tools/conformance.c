@@ -50,8 +50,8 @@ static bool close_enough(double got, double expected, const Tolerance *tolerance
 }
 
 /* Writes the first difference; false if there is one. */
-static bool compare(const char *name, const OctetTensor *got, const OctetTensor *expected,
-                    const Tolerance *tolerance, CaseOutcome *outcome) {
+static bool compare_tensors(const char *name, const OctetTensor *got, const OctetTensor *expected,
+                            const Tolerance *tolerance, CaseOutcome *outcome) {
     char got_shape[100];
     char expected_shape[100];
     octet_shape_format(&got->shape, got_shape, sizeof got_shape);
@@ -84,19 +84,54 @@ static bool compare(const char *name, const OctetTensor *got, const OctetTensor 
     return true;
 }
 
+static const char *kind_name(const OctetTensor *value) {
+    return value->kind == OCTET_KIND_SEQUENCE   ? "a sequence"
+           : value->kind == OCTET_KIND_OPTIONAL ? "absent"
+                                                : "a tensor";
+}
+
+static bool compare(const char *name, const OctetTensor *got, const OctetTensor *expected,
+                    const Tolerance *tolerance, CaseOutcome *outcome) {
+    outcome->result = CASE_FAILED;
+    if (got->kind != expected->kind) {
+        snprintf(outcome->reason, sizeof outcome->reason, "output %s is %s, expected %s", name,
+                 kind_name(got), kind_name(expected));
+        return false;
+    }
+    if (got->kind == OCTET_KIND_TENSOR) {
+        return compare_tensors(name, got, expected, tolerance, outcome);
+    }
+    if (got->item_count != expected->item_count) {
+        snprintf(outcome->reason, sizeof outcome->reason, "output %s has %zu tensors, expected %zu",
+                 name, got->item_count, expected->item_count);
+        return false;
+    }
+    outcome->result = CASE_PASSED;
+    for (size_t i = 0; i < got->item_count; i++) {
+        char item[200];
+        snprintf(item, sizeof item, "%.150s[%zu]", name, i);
+        if (!compare_tensors(item, got->items[i], expected->items[i], tolerance, outcome)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- running ---- */
 
 static bool exists(const char *path) {
     return access(path, R_OK) == 0;
 }
 
-static bool read_tensors(const char *folder, bool inputs, size_t count, OctetTensor **tensors,
-                         CaseOutcome *outcome) {
+static bool read_values(const char *folder, const OctetGraph *graph, bool inputs, size_t count,
+                        OctetTensor **values, CaseOutcome *outcome) {
     for (size_t k = 0; k < count; k++) {
         char path[4200];
         OctetDiagnostic diagnostic = {0};
+        uint32_t kind = octet_value_kind(inputs ? octet_graph_input_at(graph, k)
+                                                : octet_graph_output_at(graph, k));
         snprintf(path, sizeof path, inputs ? "%s/input_%zu.pb" : "%s/output_%zu.pb", folder, k);
-        OctetStatus status = octet_tensor_load_pb(path, &tensors[k], &diagnostic);
+        OctetStatus status = octet_value_load_pb(path, kind, &values[k], &diagnostic);
         if (status != OCTET_OK) {
             bool lacks = status == OCTET_ERROR_UNSUPPORTED;
             fail_case(outcome, lacks ? CASE_UNSUPPORTED : CASE_FAILED, &diagnostic);
@@ -135,8 +170,8 @@ static void run_set(const char *folder, const OctetGraph *graph, OctetSession *s
     if (!set.inputs || !set.expected || !set.outputs) {
         outcome->result = CASE_FAILED;
         snprintf(outcome->reason, sizeof outcome->reason, "out of memory");
-    } else if (read_tensors(folder, true, set.input_count, set.inputs, outcome) &&
-               read_tensors(folder, false, set.output_count, set.expected, outcome)) {
+    } else if (read_values(folder, graph, true, set.input_count, set.inputs, outcome) &&
+               read_values(folder, graph, false, set.output_count, set.expected, outcome)) {
         OctetStatus status =
             octet_session_run(session, (const OctetTensor *const *)set.inputs, set.input_count,
                               set.outputs, set.output_count, &diagnostic);

@@ -92,6 +92,8 @@ OCTET_API const OctetNode *octet_graph_find_node(const OctetGraph *graph, const 
 
 OCTET_API const char *octet_value_name(const OctetValue *value);
 OCTET_API OctetDType octet_value_dtype(const OctetValue *value);
+/* OCTET_KIND_TENSOR, or the bits of a sequence or an optional value. */
+OCTET_API uint32_t octet_value_kind(const OctetValue *value);
 OCTET_API OctetShape octet_value_shape(const OctetValue *value);
 /* NULL when the value is not quantized. Valid until the graph changes. */
 OCTET_API const OctetQParams *octet_value_qparams(const OctetValue *value);

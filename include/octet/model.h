@@ -47,6 +47,10 @@ OCTET_API OctetStatus octet_model_save(const OctetGraph *graph, const char *path
 /* A serialized ONNX TensorProto, as in the .pb files of ONNX's test data. */
 OCTET_API OctetStatus octet_tensor_load_pb(const char *path, OctetTensor **tensor,
                                            OctetDiagnostic *diagnostic);
+/* The same for a value of any kind (OCTET_KIND_ bits: see octet_value_kind): a TensorProto, a
+ * SequenceProto or an OptionalProto. */
+OCTET_API OctetStatus octet_value_load_pb(const char *path, uint32_t kind, OctetTensor **value,
+                                          OctetDiagnostic *diagnostic);
 
 #ifdef __cplusplus
 }

@@ -65,10 +65,18 @@ typedef struct OctetQParams {
     int32_t *zero_point;
 } OctetQParams;
 
+/* What a value of a network is, as bits: a tensor; a sequence of tensors of one type; an optional
+ * tensor or sequence, which may be absent. */
+enum { OCTET_KIND_TENSOR = 0, OCTET_KIND_SEQUENCE = 1, OCTET_KIND_OPTIONAL = 2 };
+
 /* An array. `data` is row-major and contiguous. A quantized tensor has dtype f32 in qparams' sense
- * and holds integers of type qparams.dtype; its `dtype` is then that same integer type. */
+ * and holds integers of type qparams.dtype; its `dtype` is then that same integer type.
+ *
+ * Networks that take or give sequences or optional values do so with a tensor of another `kind`: a
+ * sequence has items and no data, and rank -1; an absent optional value (OCTET_KIND_OPTIONAL) has
+ * neither. An optional value that is there is given as the tensor or the sequence that it is. */
 typedef struct OctetTensor {
-    OctetDType dtype;
+    OctetDType dtype; /* of a sequence: of its tensors */
     OctetShape shape;
     void *data;
     size_t bytes;
@@ -76,6 +84,10 @@ typedef struct OctetTensor {
     bool owns_data; /* data is freed with the tensor */
     /* Internal: the mapped file that data lies in, NULL for none. Such data can't be written to. */
     struct OctMapping *mapping;
+    uint32_t kind;              /* OCTET_KIND_TENSOR unless said otherwise */
+    struct OctetTensor **items; /* of a sequence: item_count tensors */
+    size_t item_count;
+    bool owns_items; /* items are freed with the sequence */
 } OctetTensor;
 
 /* Makes a zeroed tensor with its own data. Sizes are checked. Free with octet_tensor_free. */
@@ -85,7 +97,15 @@ OCTET_API OctetStatus octet_tensor_create(OctetDType dtype, const OctetShape *sh
 OCTET_API OctetStatus octet_tensor_wrap(OctetDType dtype, const OctetShape *shape, void *data,
                                         size_t bytes, OctetTensor **tensor,
                                         OctetDiagnostic *diagnostic);
-/* Copies data, shape and quantization parameters. */
+/* Makes a sequence of `count` tensors of type `dtype`. With OCTET_OK the tensors belong to the
+ * sequence (the list `items` is copied); after a failure they are the caller's still. */
+OCTET_API OctetStatus octet_sequence_create(OctetDType dtype, OctetTensor *const *items,
+                                            size_t count, OctetTensor **sequence,
+                                            OctetDiagnostic *diagnostic);
+/* Makes an optional value that is absent. */
+OCTET_API OctetStatus octet_absent_create(OctetDType dtype, OctetTensor **absent,
+                                          OctetDiagnostic *diagnostic);
+/* Copies data, shape and quantization parameters of a tensor (not of a sequence). */
 OCTET_API OctetStatus octet_tensor_copy(const OctetTensor *tensor, OctetTensor **copy,
                                         OctetDiagnostic *diagnostic);
 /* Gives the tensor a copy of qparams (count scales and zero points). */

@@ -131,8 +131,58 @@ OctetStatus octet_tensor_set_qparams(OctetTensor *tensor, const OctetQParams *qp
     return OCTET_OK;
 }
 
+OctetStatus octet_sequence_create(OctetDType dtype, OctetTensor *const *items, size_t count,
+                                  OctetTensor **sequence, OctetDiagnostic *diagnostic) {
+    *sequence = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (!items[i] || items[i]->kind != OCTET_KIND_TENSOR || items[i]->dtype != dtype) {
+            return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                            "item %zu of the sequence is no tensor of type %s", i,
+                            octet_dtype_name(dtype));
+        }
+    }
+    OctetTensor *made = oct_calloc(1, sizeof *made);
+    OctetTensor **list = oct_calloc(count + 1, sizeof(OctetTensor *));
+    if (!made || !list) {
+        oct_free(made);
+        oct_free(list);
+        return oct_fail_memory(diagnostic);
+    }
+    if (count) {
+        memcpy(list, items, count * sizeof(OctetTensor *));
+    }
+    *made = (OctetTensor){.dtype = dtype,
+                          .shape = {.rank = -1},
+                          .qparams = {.axis = -1},
+                          .kind = OCTET_KIND_SEQUENCE,
+                          .items = list,
+                          .item_count = count,
+                          .owns_items = true};
+    *sequence = made;
+    return OCTET_OK;
+}
+
+OctetStatus octet_absent_create(OctetDType dtype, OctetTensor **absent,
+                                OctetDiagnostic *diagnostic) {
+    *absent = oct_calloc(1, sizeof **absent);
+    if (!*absent) {
+        return oct_fail_memory(diagnostic);
+    }
+    **absent = (OctetTensor){.dtype = dtype,
+                             .shape = {.rank = -1},
+                             .qparams = {.axis = -1},
+                             .kind = OCTET_KIND_OPTIONAL};
+    return OCTET_OK;
+}
+
 void octet_tensor_free(OctetTensor *tensor) {
     if (tensor) {
+        for (size_t i = 0; tensor->owns_items && i < tensor->item_count; i++) {
+            octet_tensor_free(tensor->items[i]);
+        }
+        if (tensor->owns_items) {
+            oct_free(tensor->items);
+        }
         if (tensor->owns_data) {
             oct_aligned_free(tensor->data);
         }

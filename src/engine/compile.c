@@ -10,9 +10,12 @@
  * is non-NULL for the planned ones. */
 static void split(OctCompile *c) {
     const OctGraph *graph = c->plan->graph;
+    for (int32_t i = 0; i < graph->input_count; i++) {
+        c->dynamic[graph->inputs[i]->id] = graph->inputs[i]->kind != OCTET_KIND_TENSOR;
+    }
     for (int32_t i = 0; i < graph->node_count; i++) {
         OctNode *node = graph->nodes[i];
-        bool dynamic = oct_node_has_graph(node);
+        bool dynamic = (node->op->flags & OCT_OP_ENGINE) != 0;
         for (int32_t k = 0; k < node->input_count && !dynamic; k++) {
             dynamic = node->inputs[k] && c->dynamic[node->inputs[k]->id];
         }
@@ -189,7 +192,11 @@ OctetStatus oct_plan_compile(OctetSession *session, OctPlan *plan, OctetDiagnost
     if (status == OCTET_OK) {
         status = check_limit(&c);
     }
-    if (status == OCTET_OK && c.order_count < graph->node_count) {
+    bool other_kinds = false;
+    for (int32_t i = 0; i < graph->input_count; i++) {
+        other_kinds = other_kinds || graph->inputs[i]->kind != OCTET_KIND_TENSOR;
+    }
+    if (status == OCTET_OK && (other_kinds || c.order_count < graph->node_count)) {
         status = oct_dynamic_create(session, plan, diagnostic);
     }
 cleanup:

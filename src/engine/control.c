@@ -96,6 +96,9 @@ typedef struct Stack {
 } Stack;
 
 static OctetStatus push(Stack *stack, const OctDynamicValue *value, OctetDiagnostic *diagnostic) {
+    if (!value || !value->view.data) {
+        return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "only tensors can be collected");
+    }
     if (!oct_grow(&stack->items, &stack->capacity, stack->count + 1, sizeof *stack->items)) {
         return oct_fail_memory(diagnostic);
     }

@@ -138,6 +138,25 @@ static OctetStatus resize_output(const OctRun *run, int32_t k, const OctetShape 
     return OCTET_OK;
 }
 
+/* An operator that is prepared for a type reads the bytes of that type; the branches of an If and
+ * the iterations of a Loop may have given another. */
+static OctetStatus check_input(const OctValue *input, const OctDynamicValue *state,
+                               OctetDiagnostic *diagnostic) {
+    if (state && (state->list || state->absent)) {
+        return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "its input %s is %s, not a tensor",
+                        input->name, state->list ? "a sequence" : "absent");
+    }
+    if (!state || !state->view.data) {
+        return oct_fail(diagnostic, OCTET_ERROR_INTERNAL, "input %s is not there", input->name);
+    }
+    if (state->view.dtype != oct_value_storage(input)) {
+        return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "its input %s is of type %s, not %s",
+                        input->name, octet_dtype_name(state->view.dtype),
+                        octet_dtype_name(oct_value_storage(input)));
+    }
+    return OCTET_OK;
+}
+
 static OctetStatus run_operator(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
     OctNode *node = cell->node;
     uint64_t key = 14695981039346656037ULL;
@@ -145,10 +164,7 @@ static OctetStatus run_operator(OctScope *scope, OctCell *cell, OctetDiagnostic 
         cell->inputs[k] = (OctView){.shape = {.rank = -1}};
         if (node->inputs[k]) {
             OctDynamicValue *state = oct_scope_value(scope, node->inputs[k]);
-            if (!state || !state->view.data) {
-                return oct_fail(diagnostic, OCTET_ERROR_INTERNAL, "input %s is not there",
-                                node->inputs[k]->name);
-            }
+            OCT_TRY(check_input(node->inputs[k], state, diagnostic));
             cell->inputs[k] = state->view;
             OCT_TRY(reveal(node->inputs[k], state, &key, diagnostic));
         }
@@ -194,13 +210,27 @@ static void consume_inputs(OctScope *scope, const OctNode *node) {
     }
 }
 
+static OctetStatus run_node(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
+    const OctNode *node = cell->node;
+    if (node->op->flags & OCT_OP_ENGINE) {
+        return oct_is_control(node) ? oct_control_run(scope, cell, diagnostic)
+                                    : oct_sequence_run(scope, cell, diagnostic);
+    }
+    const OctValue *input = oct_node_input(node, 0);
+    const OctDynamicValue *state = input ? oct_scope_value(scope, input) : NULL;
+    if (oct_node_is(node, "Identity") && state && (state->list || state->absent)) {
+        oct_dynamic_share(oct_scope_value(scope, node->outputs[0]), state);
+        return OCTET_OK;
+    }
+    return run_operator(scope, cell, diagnostic);
+}
+
 static OctetStatus run_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
     OctNode *node = cell->node;
-    OctetStatus status = oct_is_control(node) ? oct_control_run(scope, cell, diagnostic)
-                                              : run_operator(scope, cell, diagnostic);
+    OctetStatus status = run_node(scope, cell, diagnostic);
     for (int32_t k = 0; k < node->output_count && status == OCTET_OK; k++) {
         OctDynamicValue *state = node->outputs[k] ? oct_scope_value(scope, node->outputs[k]) : NULL;
-        if (state && !state->view.data) {
+        if (state && !oct_dynamic_is_there(state)) {
             status = oct_fail(diagnostic, OCTET_ERROR_INTERNAL, "output %d was not made", (int)k);
         }
         cell->outputs[k] = state ? state->view : (OctView){.shape = {.rank = -1}};
@@ -236,7 +266,8 @@ OctetStatus oct_scope_run(OctScope *scope, OctetDiagnostic *diagnostic) {
 }
 
 /* What the static steps have made, where the dynamic part can see it. */
-static void show_static(const OctPlan *plan, OctScope *root, const OctetTensor *const *inputs) {
+static OctetStatus show_static(const OctPlan *plan, OctScope *root,
+                               const OctetTensor *const *inputs, OctetDiagnostic *diagnostic) {
     for (int32_t i = 0; i < root->value_count; i++) {
         const OctValue *value = root->graph->values[i];
         const OctPlace *place = &plan->places[i];
@@ -250,23 +281,27 @@ static void show_static(const OctPlan *plan, OctScope *root, const OctetTensor *
         }
         root->values[i].view = view;
     }
+    for (int32_t i = 0; i < root->graph->input_count; i++) {
+        const OctValue *input = root->graph->inputs[i];
+        if (input->kind != OCTET_KIND_TENSOR) {
+            OCT_TRY(oct_dynamic_take(root, &root->values[input->id], inputs[i], diagnostic));
+        }
+    }
+    return OCTET_OK;
 }
 
 OctetStatus oct_dynamic_run(OctPlan *plan, const OctetTensor *const *inputs,
                             OctetDiagnostic *diagnostic) {
     OctScope *root = plan->dynamic->root;
     start_scope(root);
-    show_static(plan, root, inputs);
+    OCT_TRY(show_static(plan, root, inputs, diagnostic));
     for (int32_t i = 0; i < root->cell_count; i++) {
         OCT_TRY(run_cell(root, &root->cells[i], diagnostic));
     }
     for (int32_t i = 0; i < plan->output_count; i++) {
         if (plan->output_places[i].kind == OCT_PLACE_HEAP) {
-            const OctView *view = &root->values[plan->graph->outputs[i]->id].view;
-            plan->outputs[i].data = view->data;
-            plan->outputs[i].shape = view->shape;
-            OCT_TRY(
-                oct_tensor_bytes(view->dtype, &view->shape, &plan->outputs[i].bytes, diagnostic));
+            OCT_TRY(oct_dynamic_show(&root->values[plan->graph->outputs[i]->id], &plan->outputs[i],
+                                     diagnostic));
         }
     }
     return OCTET_OK;

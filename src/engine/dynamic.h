@@ -9,13 +9,26 @@
 /* Memory of a value, shared by all that hold it. */
 typedef struct OctBuffer OctBuffer;
 
+typedef struct OctList OctList;
+
 typedef struct OctDynamicValue {
-    OctView view;      /* data NULL: not there (yet) */
+    OctView view;      /* data NULL: not there (yet), or no tensor */
     OctBuffer *buffer; /* NULL: the bytes belong to someone who outlives the run */
+    OctList *list;     /* of a sequence */
+    bool absent;       /* an optional value that is not there, and is known not to be */
     int64_t *known;    /* the integers that shape inference may look at; own memory */
     int32_t uses;      /* nodes of the scope that use it, in all */
     int32_t uses_left; /* in this run */
 } OctDynamicValue;
+
+/* A sequence: never changed once it is filled, shared by all that hold it. */
+struct OctList {
+    int32_t holders;
+    OctDynamic *dynamic;
+    size_t bytes; /* of the list itself */
+    int32_t count;
+    OctDynamicValue items[]; /* tensors */
+};
 
 /* A node with what it was last prepared for. */
 typedef struct OctCell {
@@ -65,11 +78,25 @@ void oct_dynamic_drop(OctDynamicValue *value);
 /* Gives a value new memory of this shape. */
 OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetDType dtype,
                                  const OctetShape *shape, OctetDiagnostic *diagnostic);
+/* Gives a value a new list of `count` items that are not there yet. */
+OctetStatus oct_dynamic_new_list(OctScope *scope, OctDynamicValue *value, int32_t count,
+                                 OctetDiagnostic *diagnostic);
+/* A tensor, a sequence, or known to be absent. */
+bool oct_dynamic_is_there(const OctDynamicValue *value);
 /* Runs all of a child graph, whose inputs were given before. Its outputs are then there. */
 OctetStatus oct_scope_run(OctScope *scope, OctetDiagnostic *diagnostic);
 
-/* ---- control.c ---- */
-bool oct_is_control(const OctNode *node);
+/* ---- border.c: between the caller's tensors and the dynamic part's values ---- */
+/* Makes a value of the caller's sequence or absent optional value; tensors stay where they lie. */
+OctetStatus oct_dynamic_take(OctScope *scope, OctDynamicValue *value, const OctetTensor *given,
+                             OctetDiagnostic *diagnostic);
+/* Shows a value as an output of the session. What `tensor` showed before is forgotten. */
+OctetStatus oct_dynamic_show(const OctDynamicValue *value, OctetTensor *tensor,
+                             OctetDiagnostic *diagnostic);
+
+/* ---- control.c, sequence.c: the operators that are OCT_OP_ENGINE ---- */
+bool oct_is_control(const OctNode *node); /* one of control.c's */
 OctetStatus oct_control_run(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic);
+OctetStatus oct_sequence_run(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic);
 
 #endif

@@ -11,6 +11,7 @@
 bool oct_session_observes(const OctetSession *session, const OctValue *value) {
     const OctetSessionOptions *options = &session->options;
     return options->observe && value->origin && !value->origin->is_input &&
+           value->kind == OCTET_KIND_TENSOR &&
            (!options->observe_filter ||
             options->observe_filter(options->observe_user, value->origin));
 }
@@ -94,6 +95,9 @@ static OctetStatus shapes_disagree(const OctValue *input, const OctetShape *give
 static OctetStatus bind_input(const OctetSession *session, const OctValue *input,
                               const OctetShape *given, int64_t *symbols,
                               OctetDiagnostic *diagnostic) {
+    if (input->kind != OCTET_KIND_TENSOR) {
+        return OCTET_OK; /* its items tell their shapes when they are taken out */
+    }
     if (given->rank < 0 || given->rank > OCTET_MAX_RANK) {
         return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
                         "the tensor for input %s has no valid rank", input->name);
@@ -265,6 +269,9 @@ void oct_plan_free(OctPlan *plan) {
     oct_free(plan->input_views);
     oct_free(plan->places);
     oct_free(plan->copies);
+    for (int32_t i = 0; plan->outputs && i < plan->output_count; i++) {
+        oct_free(plan->outputs[i].items);
+    }
     oct_free(plan->outputs);
     oct_free(plan->output_places);
     oct_free(plan->input_shapes);

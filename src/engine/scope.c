@@ -23,26 +23,85 @@ OctDynamicValue *oct_scope_value(OctScope *scope, const OctValue *value) {
     return NULL;
 }
 
+static void release_list(OctList *list) {
+    if (list && --list->holders == 0) {
+        for (int32_t i = 0; i < list->count; i++) {
+            oct_dynamic_drop(&list->items[i]);
+        }
+        list->dynamic->live_bytes -= list->bytes;
+        oct_free(list);
+    }
+}
+
 void oct_dynamic_drop(OctDynamicValue *value) {
     OctBuffer *buffer = value->buffer;
+    OctList *list = value->list;
     if (buffer && --buffer->holders == 0) {
         buffer->dynamic->live_bytes -= buffer->bytes;
         oct_aligned_free(buffer->data);
         oct_free(buffer);
     }
     value->buffer = NULL;
+    value->list = NULL;
+    value->absent = false;
     value->view = (OctView){.shape = {.rank = -1}};
+    release_list(list); /* whose items are tensors: this ends after one level */
+}
+
+bool oct_dynamic_is_there(const OctDynamicValue *value) {
+    return value->view.data || value->list || value->absent;
 }
 
 void oct_dynamic_share(OctDynamicValue *to, const OctDynamicValue *from) {
     OctBuffer *buffer = from->buffer;
+    OctList *list = from->list;
     OctView view = from->view;
+    bool absent = from->absent;
     if (buffer) {
         buffer->holders++;
     }
+    if (list) {
+        list->holders++;
+    }
     oct_dynamic_drop(to);
     to->buffer = buffer;
+    to->list = list;
     to->view = view;
+    to->absent = absent;
+}
+
+/* Counts bytes against the session's limit. */
+static OctetStatus spend(OctScope *scope, size_t bytes, const char *what,
+                         OctetDiagnostic *diagnostic) {
+    OctDynamic *dynamic = scope->dynamic;
+    uint64_t limit = scope->session->options.max_memory_bytes;
+    if (bytes > limit || dynamic->live_bytes > limit - bytes) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                        "a %s of %zu bytes exceeds the limit on memory", what, bytes);
+    }
+    dynamic->live_bytes += bytes;
+    return OCTET_OK;
+}
+
+OctetStatus oct_dynamic_new_list(OctScope *scope, OctDynamicValue *value, int32_t count,
+                                 OctetDiagnostic *diagnostic) {
+    size_t bytes = sizeof(OctList) + (size_t)count * sizeof(OctDynamicValue);
+    OCT_TRY(spend(scope, bytes, "sequence", diagnostic));
+    OctList *list = oct_calloc(1, bytes);
+    if (!list) {
+        scope->dynamic->live_bytes -= bytes;
+        return oct_fail_memory(diagnostic);
+    }
+    list->holders = 1;
+    list->dynamic = scope->dynamic;
+    list->bytes = bytes;
+    list->count = count;
+    for (int32_t i = 0; i < count; i++) {
+        list->items[i].view.shape.rank = -1;
+    }
+    oct_dynamic_drop(value);
+    value->list = list;
+    return OCTET_OK;
 }
 
 OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetDType dtype,
@@ -50,21 +109,17 @@ OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetD
     OctDynamic *dynamic = scope->dynamic;
     size_t bytes;
     OCT_TRY(oct_tensor_bytes(dtype, shape, &bytes, diagnostic));
-    uint64_t limit = scope->session->options.max_memory_bytes;
-    if (bytes > limit || dynamic->live_bytes > limit - bytes) {
-        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
-                        "a tensor of %zu bytes exceeds the limit on memory", bytes);
-    }
+    OCT_TRY(spend(scope, bytes, "tensor", diagnostic));
     OctBuffer *buffer = oct_calloc(1, sizeof *buffer);
     void *data = oct_aligned_alloc(bytes);
     if (!buffer || !data) {
         oct_free(buffer);
         oct_aligned_free(data);
+        dynamic->live_bytes -= bytes;
         return oct_fail_memory(diagnostic);
     }
     memset(data, 0, bytes);
     *buffer = (OctBuffer){1, dynamic, bytes, data};
-    dynamic->live_bytes += bytes;
     oct_dynamic_drop(value);
     value->buffer = buffer;
     value->view = (OctView){data, dtype, *shape};

@@ -99,16 +99,16 @@ static OctetStatus check_count(const OctetSession *session, size_t count,
                                       "the network has %zu inputs, %zu were given", needed, count);
 }
 
-static OctetStatus check_input(const OctValue *input, const OctetTensor *tensor, bool *integers,
-                               OctetDiagnostic *diagnostic) {
+/* A tensor's type and size. */
+static OctetStatus check_tensor(const OctValue *input, const OctetTensor *tensor, OctetDType wanted,
+                                OctetDiagnostic *diagnostic) {
     size_t bytes;
-    if (!tensor) {
-        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, "input %s is missing",
-                        input->name);
+    if (tensor->kind != OCTET_KIND_TENSOR) {
+        return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "input %s is a tensor, but %s was given",
+                        input->name,
+                        tensor->kind == OCTET_KIND_SEQUENCE ? "a sequence" : "an absent value");
     }
-    bool quantized = oct_value_quantized(input);
-    *integers = quantized && tensor->dtype == input->qparams.dtype;
-    if (!*integers && tensor->dtype != (quantized ? OCTET_F32 : input->dtype)) {
+    if (tensor->dtype != wanted) {
         return oct_fail(
             diagnostic, OCTET_ERROR_SHAPE, "input %s is of type %s, but %s was given%s",
             input->name, octet_dtype_name(input->dtype), octet_dtype_name(tensor->dtype),
@@ -123,6 +123,44 @@ static OctetStatus check_input(const OctValue *input, const OctetTensor *tensor,
                           input->name, tensor->bytes, bytes);
 }
 
+static OctetStatus check_other_kind(const OctValue *input, const OctetTensor *given,
+                                    OctetDiagnostic *diagnostic) {
+    bool sequence = (input->kind & OCTET_KIND_SEQUENCE) != 0;
+    if (given->kind == OCTET_KIND_OPTIONAL && (input->kind & OCTET_KIND_OPTIONAL)) {
+        return OCTET_OK;
+    }
+    if (!sequence) {
+        return check_tensor(input, given, input->dtype, diagnostic);
+    }
+    if (given->kind != OCTET_KIND_SEQUENCE || given->item_count > INT32_MAX / 2) {
+        return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "input %s is a sequence of tensors",
+                        input->name);
+    }
+    for (size_t i = 0; i < given->item_count; i++) {
+        if (!given->items[i]) {
+            return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, "input %s lacks item %zu",
+                            input->name, i);
+        }
+        OCT_TRY(check_tensor(input, given->items[i], input->dtype, diagnostic));
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus check_input(const OctValue *input, const OctetTensor *tensor, bool *integers,
+                               OctetDiagnostic *diagnostic) {
+    if (!tensor) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, "input %s is missing",
+                        input->name);
+    }
+    bool quantized = oct_value_quantized(input);
+    *integers = quantized && tensor->dtype == input->qparams.dtype;
+    if (input->kind != OCTET_KIND_TENSOR) {
+        return check_other_kind(input, tensor, diagnostic);
+    }
+    OctetDType wanted = quantized ? OCTET_F32 : input->dtype;
+    return check_tensor(input, tensor, *integers ? tensor->dtype : wanted, diagnostic);
+}
+
 /* Most networks have a few inputs; more take the heap. */
 enum { FEW_INPUTS = 8 };
 
@@ -130,7 +168,8 @@ static OctetStatus check_inputs(OctetSession *session, const OctetTensor *const 
                                 OctetShape *shapes, bool *integers, OctetDiagnostic *diagnostic) {
     for (int32_t i = 0; i < session->graph->input_count; i++) {
         OCT_TRY(check_input(session->graph->inputs[i], inputs[i], &integers[i], diagnostic));
-        shapes[i] = inputs[i]->shape;
+        shapes[i] = session->graph->inputs[i]->kind == OCTET_KIND_TENSOR ? inputs[i]->shape
+                                                                         : (OctetShape){.rank = -1};
     }
     return OCTET_OK;
 }

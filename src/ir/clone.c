@@ -29,6 +29,7 @@ static OctValue *clone_value(OctGraph *to, const OctValue *value) {
     }
     copy->dtype = value->dtype;
     copy->shape = value->shape;
+    copy->kind = value->kind;
     copy->constant = oct_constant_retain(value->constant);
     copy->origin = value->origin;
     copy->channels_last = value->channels_last;

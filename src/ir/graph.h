@@ -59,8 +59,9 @@ uint64_t oct_constant_id(const OctConstant *constant);
 
 struct OctetValue {
     const char *name;
-    OctetDType dtype;      /* OCTET_DTYPE_NONE: not known yet */
+    OctetDType dtype;      /* OCTET_DTYPE_NONE: not known yet; of a sequence: of its tensors */
     OctetShape shape;      /* rank -1: not known yet */
+    uint32_t kind;         /* OCTET_KIND_ bits; unless it is a tensor, the shape has rank -1 */
     OctetQParams qparams;  /* dtype NONE: not quantized; arrays live in the arena */
     OctConstant *constant; /* NULL unless constant */
     OctNode *producer;     /* NULL for inputs and constants */
@@ -250,6 +251,11 @@ void oct_node_remove_attribute(OctNode *node, const char *name);
 /* The attribute of an Identity that marks a border of int8: OCT_STUB_QUANT or _DEQUANT. */
 #define OCT_STUB "octet_stub"
 enum { OCT_STUB_QUANT = 1, OCT_STUB_DEQUANT = 2 };
+
+/* The attributes of an Optional without an input that stand for ONNX's `type`: what would be there,
+ * as OCTET_KIND_ bits, and its element type. */
+#define OCT_TYPE_KIND "octet_kind"
+#define OCT_TYPE_DTYPE "octet_dtype"
 
 /* ---- editing ---- */
 /* Input k of a node, NULL if it is absent. */

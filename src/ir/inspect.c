@@ -48,6 +48,10 @@ OctetDType octet_value_dtype(const OctetValue *value) {
     return value->dtype;
 }
 
+uint32_t octet_value_kind(const OctetValue *value) {
+    return value->kind;
+}
+
 OctetShape octet_value_shape(const OctetValue *value) {
     return value->shape;
 }

@@ -61,11 +61,14 @@ enum {
     /* Output shapes may depend on data (they do where inference leaves them unknown although the
      * input shapes are concrete): run then calls OctRun.resize_output. */
     OCT_OP_DYNAMIC = 1 << 3,
-    OCT_OP_LAYOUT = 1 << 4,   /* computes channels-last when attribute "channels_last" is 1 */
-    OCT_OP_INPLACE = 1 << 5,  /* output 0 may take the memory of input 0 */
-    OCT_OP_RANDOM = 1 << 6,   /* not a function of its inputs: never folded or merged */
-    OCT_OP_VIEW = 1 << 7,     /* output has the input's bytes in the same order: Reshape & co. */
-    OCT_OP_BROADCAST = 1 << 8 /* elementwise with numpy broadcasting over its inputs */
+    OCT_OP_LAYOUT = 1 << 4,    /* computes channels-last when attribute "channels_last" is 1 */
+    OCT_OP_INPLACE = 1 << 5,   /* output 0 may take the memory of input 0 */
+    OCT_OP_RANDOM = 1 << 6,    /* not a function of its inputs: never folded or merged */
+    OCT_OP_VIEW = 1 << 7,      /* output has the input's bytes in the same order: Reshape & co. */
+    OCT_OP_BROADCAST = 1 << 8, /* elementwise with numpy broadcasting over its inputs */
+    /* Run by the engine itself (engine/control.c, engine/sequence.c): it has child graphs, or takes
+     * or gives what is no tensor. prepare is never called. */
+    OCT_OP_ENGINE = 1 << 9
 };
 
 typedef struct OctOp {

@@ -151,6 +151,46 @@ static OctetStatus make_shape(const Builder *builder, const OctetShape *shape,
     return OCTET_OK;
 }
 
+/* A tensor's type, and what is around it: sequence, optional. */
+static OctetStatus make_type(const Builder *builder, uint32_t kind, OctetDType dtype,
+                             const OctetShape *shape, Onnx__TypeProto **made) {
+    Onnx__TypeProto *type = NEW(builder, Onnx__TypeProto, type_proto);
+    Onnx__TypeProto__Tensor *tensor = NEW(builder, Onnx__TypeProto__Tensor, type_proto__tensor);
+    if (!type || !tensor) {
+        return out_of_memory(builder);
+    }
+    type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    type->tensor_type = tensor;
+    tensor->has_elem_type = 1;
+    tensor->elem_type = (int32_t)dtype;
+    *made = type;
+    if (kind & OCTET_KIND_SEQUENCE) {
+        type = NEW(builder, Onnx__TypeProto, type_proto);
+        Onnx__TypeProto__Sequence *sequence =
+            NEW(builder, Onnx__TypeProto__Sequence, type_proto__sequence);
+        if (!type || !sequence) {
+            return out_of_memory(builder);
+        }
+        sequence->elem_type = *made;
+        type->value_case = ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
+        type->sequence_type = sequence;
+        *made = type;
+    }
+    if (kind & OCTET_KIND_OPTIONAL) {
+        type = NEW(builder, Onnx__TypeProto, type_proto);
+        Onnx__TypeProto__Optional *optional =
+            NEW(builder, Onnx__TypeProto__Optional, type_proto__optional);
+        if (!type || !optional) {
+            return out_of_memory(builder);
+        }
+        optional->elem_type = *made;
+        type->value_case = ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE;
+        type->optional_type = optional;
+        *made = type;
+    }
+    return shape->rank < 0 ? OCTET_OK : make_shape(builder, shape, &tensor->shape);
+}
+
 static OctetStatus make_info(const Builder *builder, const OctValue *value,
                              Onnx__ValueInfoProto **made) {
     Onnx__ValueInfoProto *info = NEW(builder, Onnx__ValueInfoProto, value_info_proto);
@@ -162,16 +202,7 @@ static OctetStatus make_info(const Builder *builder, const OctValue *value,
     if (value->dtype == OCTET_DTYPE_NONE) {
         return OCTET_OK;
     }
-    info->type = NEW(builder, Onnx__TypeProto, type_proto);
-    Onnx__TypeProto__Tensor *tensor = NEW(builder, Onnx__TypeProto__Tensor, type_proto__tensor);
-    if (!info->type || !tensor) {
-        return out_of_memory(builder);
-    }
-    info->type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-    info->type->tensor_type = tensor;
-    tensor->has_elem_type = 1;
-    tensor->elem_type = (int32_t)value->dtype;
-    return value->shape.rank < 0 ? OCTET_OK : make_shape(builder, &value->shape, &tensor->shape);
+    return make_type(builder, value->kind, value->dtype, &value->shape, &info->type);
 }
 
 /* ---- nodes ---- */
@@ -225,6 +256,18 @@ static OctetStatus set_attribute(Builder *builder, const OctAttribute *attribute
     return OCTET_OK;
 }
 
+/* Optional's attribute that says what would be there. */
+static OctetStatus set_type(const Builder *builder, const OctNode *node,
+                            Onnx__AttributeProto *proto) {
+    static const OctetShape unknown = {.rank = -1};
+    proto->name = (char *)"type";
+    proto->has_type = 1;
+    proto->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO;
+    return make_type(builder, (uint32_t)oct_node_int(node, OCT_TYPE_KIND, 0),
+                     (OctetDType)oct_node_int(node, OCT_TYPE_DTYPE, OCTET_F32), &unknown,
+                     &proto->tp);
+}
+
 static OctetStatus make_names(const Builder *builder, OctValue *const *values, int32_t count,
                               char ***names) {
     *names = new_list(builder, count);
@@ -251,22 +294,29 @@ static OctetStatus make_node(Builder *builder, const OctNode *node, Onnx__NodePr
     proto->n_output = (size_t)node->output_count;
     OCT_TRY(make_names(builder, node->inputs, node->input_count, &proto->input));
     OCT_TRY(make_names(builder, node->outputs, node->output_count, &proto->output));
+    proto->attribute = attributes;
     for (int32_t i = 0; i < node->attribute_count; i++) {
-        attributes[i] = NEW(builder, Onnx__AttributeProto, attribute_proto);
-        if (!attributes[i]) {
+        const OctAttribute *attribute = &node->attributes[i];
+        if (strcmp(attribute->name, OCT_TYPE_DTYPE) == 0) {
+            continue; /* written with OCT_TYPE_KIND */
+        }
+        Onnx__AttributeProto *made_attribute = NEW(builder, Onnx__AttributeProto, attribute_proto);
+        if (!made_attribute) {
             return out_of_memory(builder);
         }
-        OCT_TRY(set_attribute(builder, &node->attributes[i], attributes[i]));
+        attributes[proto->n_attribute++] = made_attribute;
+        OCT_TRY(strcmp(attribute->name, OCT_TYPE_KIND) == 0
+                    ? set_type(builder, node, made_attribute)
+                    : set_attribute(builder, attribute, made_attribute));
     }
-    proto->attribute = attributes;
-    proto->n_attribute = (size_t)node->attribute_count;
     return OCTET_OK;
 }
 
 /* ---- graphs ---- */
 
 static bool worth_a_statement(const OctValue *value) {
-    return value && !value->is_output && value->dtype != OCTET_DTYPE_NONE && value->shape.rank >= 0;
+    return value && !value->is_output && value->dtype != OCTET_DTYPE_NONE &&
+           (value->shape.rank >= 0 || value->kind != OCTET_KIND_TENSOR);
 }
 
 /* Initializers in the order in which nodes use them, so that the file doesn't depend on the order

@@ -384,27 +384,3 @@ OctetStatus octet_model_load_memory(const void *data, size_t size, const char *n
     }
     return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, name);
 }
-
-OctetStatus octet_tensor_load_pb(const char *path, OctetTensor **tensor,
-                                 OctetDiagnostic *diagnostic) {
-    uint8_t *data;
-    size_t bytes;
-    ProtobufCMessage *message = NULL;
-    *tensor = NULL;
-    OCT_TRY(oct_file_read(path, (size_t)DEFAULT_FILE_BYTES, &data, &bytes, diagnostic));
-    OctSpan file = {data, bytes};
-    OctDataSource source = {.dense_left = DENSE_BYTES};
-    OctetStatus status = oct_wire_check(&onnx__tensor_proto__descriptor, file, 4,
-                                        STRUCTURE_BYTES + 8 * (uint64_t)bytes, diagnostic);
-    if (status == OCTET_OK) {
-        status = oct_proto_unpack(&onnx__tensor_proto__descriptor, file, "the tensor", &message,
-                                  diagnostic);
-    }
-    if (status == OCTET_OK) {
-        status =
-            oct_tensor_from_proto((const Onnx__TensorProto *)message, &source, tensor, diagnostic);
-    }
-    oct_proto_free(message);
-    oct_free(data);
-    return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, path);
-}

@@ -14,6 +14,7 @@ typedef struct OctHint {
     OctValue *value;
     OctetDType dtype;
     OctetShape shape;
+    uint32_t kind;
     bool applied;
 } OctHint;
 
@@ -95,11 +96,16 @@ const Onnx__AttributeProto *oct_attribute_resolve(const OctCall *call,
 /* The version of a domain that nodes of this scope are read at. */
 int32_t oct_scope_opset(const OctScope *scope, const char *domain);
 
-/* Type and shape of a tensor; a rank above OCTET_MAX_RANK or no shape at all gives rank -1, an
- * element type that Octet lacks or a type that is no tensor dtype NONE. *what then says what it
- * is, in words. */
-void oct_import_type(OctImport *import, const Onnx__TypeProto *type, OctetDType *dtype,
-                     OctetShape *shape, const char **what);
+/* What a file says of a value. A rank above OCTET_MAX_RANK, no shape at all or a kind other than a
+ * tensor gives rank -1; an element type or a kind that Octet lacks gives dtype NONE, and `what`
+ * says then what it is, in words. */
+typedef struct OctType {
+    uint32_t kind;
+    OctetDType dtype;
+    OctetShape shape;
+    const char *what;
+} OctType;
+OctType oct_import_type(OctImport *import, const Onnx__TypeProto *type);
 /* Of an input of `graph`. The root's inputs are all that inference starts from, so that they need
  * a type. */
 OctetStatus oct_import_input_type(OctImport *import, const OctGraph *graph,

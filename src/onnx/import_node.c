@@ -99,6 +99,20 @@ static OctetStatus set_child(OctImport *import, const OctScope *scope, OctNode *
                : oct_fail_memory(import->diagnostic);
 }
 
+/* Optional's: what would be there. */
+static OctetStatus set_type(OctImport *import, OctGraph *graph, OctNode *node,
+                            const Onnx__AttributeProto *proto) {
+    const OctType type = oct_import_type(import, proto->tp);
+    if (type.dtype == OCTET_DTYPE_NONE && !import->lenient) {
+        return oct_fail(import->diagnostic, OCTET_ERROR_UNSUPPORTED,
+                        "it is %s, which is not supported", type.what);
+    }
+    return oct_node_set_int(graph, node, OCT_TYPE_KIND, type.kind) &&
+                   oct_node_set_int(graph, node, OCT_TYPE_DTYPE, type.dtype)
+               ? OCTET_OK
+               : oct_fail_memory(import->diagnostic);
+}
+
 static OctetStatus set_attribute(OctImport *import, const OctScope *scope, OctNode *node,
                                  const char *name, const Onnx__AttributeProto *proto) {
     OctGraph *graph = scope->graph;
@@ -131,7 +145,9 @@ static OctetStatus set_attribute(OctImport *import, const OctScope *scope, OctNo
         return set_tensor(import, graph, node, name, proto);
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH:
         return set_child(import, scope, node, name, proto);
-    default: /* types, lists of tensors and of graphs: no operator that Octet knows has them */
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO:
+        return set_type(import, graph, node, proto);
+    default: /* lists of tensors and of graphs: no operator that Octet knows has them */
         return import->lenient
                    ? OCTET_OK
                    : oct_fail(import->diagnostic, OCTET_ERROR_UNSUPPORTED,

@@ -26,14 +26,27 @@ static int64_t dimension(OctImport *import, const Onnx__TensorShapeProto__Dimens
     }
 }
 
-static const char *kind_of(const Onnx__TypeProto *type) {
+/* Peels off what is around the tensor: at most optional(sequence(tensor)). */
+static const Onnx__TypeProto *inner_type(const Onnx__TypeProto *type, uint32_t *kind) {
+    if (type && type->value_case == ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE) {
+        *kind |= OCTET_KIND_OPTIONAL;
+        type = type->optional_type->elem_type;
+    }
+    if (type && type->value_case == ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE) {
+        *kind |= OCTET_KIND_SEQUENCE;
+        type = type->sequence_type->elem_type;
+    }
+    return type;
+}
+
+static const char *words_for(const Onnx__TypeProto *type) {
     switch (type->value_case) {
     case ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
-        return "a sequence";
+        return "a sequence of sequences";
     case ONNX__TYPE_PROTO__VALUE_MAP_TYPE:
         return "a map";
     case ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
-        return "an optional value";
+        return "an optional value inside of another";
     case ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
         return "a sparse tensor";
     default:
@@ -41,32 +54,31 @@ static const char *kind_of(const Onnx__TypeProto *type) {
     }
 }
 
-void oct_import_type(OctImport *import, const Onnx__TypeProto *type, OctetDType *dtype,
-                     OctetShape *shape, const char **what) {
-    *dtype = OCTET_DTYPE_NONE;
-    *shape = (OctetShape){.rank = -1};
-    *what = "of no type";
+OctType oct_import_type(OctImport *import, const Onnx__TypeProto *type) {
+    OctType made = {.shape = {.rank = -1}, .what = "of no type"};
+    type = inner_type(type, &made.kind);
     if (!type) {
-        return;
+        return made;
     }
     if (type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) {
-        *what = kind_of(type);
-        return;
+        made.what = words_for(type);
+        return made;
     }
-    *what = "a tensor of an element type that is not supported";
+    made.what = "of an element type that is not supported";
     const Onnx__TypeProto__Tensor *tensor = type->tensor_type;
     OctetDType declared;
     if (oct_dtype_from_proto(tensor->elem_type, &declared)) {
-        *dtype = oct_dtype_computed(declared);
-        import->narrowed = import->narrowed || *dtype != declared;
+        made.dtype = oct_dtype_computed(declared);
+        import->narrowed = import->narrowed || made.dtype != declared;
     }
     const Onnx__TensorShapeProto *dims = tensor->shape;
-    if (dims && dims->n_dim <= OCTET_MAX_RANK) {
-        shape->rank = (int32_t)dims->n_dim;
+    if (dims && dims->n_dim <= OCTET_MAX_RANK && made.kind == OCTET_KIND_TENSOR) {
+        made.shape.rank = (int32_t)dims->n_dim;
         for (size_t i = 0; i < dims->n_dim; i++) {
-            shape->dims[i] = dimension(import, dims->dim[i]);
+            made.shape.dims[i] = dimension(import, dims->dim[i]);
         }
     }
+    return made;
 }
 
 /* Open dimensions of the model's inputs get names, so that inference can tell them apart. */
@@ -82,23 +94,24 @@ static void name_open_dimensions(OctImport *import, OctValue *value) {
 
 OctetStatus oct_import_input_type(OctImport *import, const OctGraph *graph,
                                   const Onnx__ValueInfoProto *info, OctValue *value) {
-    const char *what;
-    oct_import_type(import, info->type, &value->dtype, &value->shape, &what);
+    const OctType type = oct_import_type(import, info->type);
+    value->dtype = type.dtype;
+    value->shape = type.shape;
+    value->kind = type.kind;
     if (graph != import->root) {
         return OCTET_OK; /* the node that holds the graph knows better */
     }
     if (value->dtype == OCTET_DTYPE_NONE && !import->lenient) {
         return oct_fail(import->diagnostic, OCTET_ERROR_UNSUPPORTED,
-                        "input '%s' is %s, which is not supported", value->name, what);
+                        "input '%s' is %s, which is not supported", value->name, type.what);
     }
     name_open_dimensions(import, value);
     return OCTET_OK;
 }
 
 OctetStatus oct_import_hint(OctImport *import, OctValue *value, const Onnx__TypeProto *type) {
-    OctHint hint = {.value = value};
-    const char *what;
-    oct_import_type(import, type, &hint.dtype, &hint.shape, &what);
+    const OctType said = oct_import_type(import, type);
+    const OctHint hint = {value, said.dtype, said.shape, said.kind, false};
     if (hint.dtype == OCTET_DTYPE_NONE && hint.shape.rank < 0) {
         return OCTET_OK;
     }
@@ -125,6 +138,7 @@ static bool apply_hint(OctHint *hint) {
     bool changed = false;
     if (value->dtype == OCTET_DTYPE_NONE && hint->dtype != OCTET_DTYPE_NONE) {
         value->dtype = hint->dtype;
+        value->kind |= hint->kind;
         changed = true;
     }
     if (found->rank < 0 && hint->shape.rank >= 0) {

@@ -29,8 +29,10 @@ static OctetStatus check_loop(const OctGraph *graph, const OctNode *node,
 
 static void output_like(const OctNode *node, int32_t k, const OctValue *value,
                         const OctetShape *shape) {
+    OctetShape unknown = oct_shape_unknown();
     if (oct_node_output(node, k) && value) {
-        oct_set_output(node, k, value->dtype, shape);
+        oct_set_output(node, k, value->dtype, value->kind ? &unknown : shape);
+        node->outputs[k]->kind = value->kind;
     }
 }
 
@@ -57,6 +59,9 @@ static OctetStatus infer_if(OctGraph *graph, OctNode *node, OctetDiagnostic *dia
             const OctValue *a = yes->outputs[k];
             OctetShape shape = common_shape(&a->shape, &no->outputs[k]->shape);
             output_like(node, k, a->dtype != OCTET_DTYPE_NONE ? a : no->outputs[k], &shape);
+            if (node->outputs[k]) {
+                node->outputs[k]->kind |= no->outputs[k]->kind;
+            }
         }
     }
     return OCTET_OK;
@@ -70,6 +75,14 @@ static void tell_body(OctGraph *body, int32_t k, OctetDType dtype, const OctetSh
     }
 }
 
+static void tell_carried(OctGraph *body, int32_t k, const OctNode *node, int32_t input) {
+    OctetShape unknown = oct_shape_unknown();
+    tell_body(body, k, oct_input_dtype(node, input), &unknown);
+    if (k < body->input_count && oct_node_input(node, input)) {
+        body->inputs[k]->kind |= node->inputs[input]->kind;
+    }
+}
+
 static OctetStatus infer_loop(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     (void)graph;
     OctGraph *body = body_of(node, "body");
@@ -79,7 +92,7 @@ static OctetStatus infer_loop(OctGraph *graph, OctNode *node, OctetDiagnostic *d
     tell_body(body, 0, OCTET_S64, &scalar);
     tell_body(body, 1, OCTET_BOOL, &scalar);
     for (int32_t k = 0; k < carried; k++) {
-        tell_body(body, 2 + k, oct_input_dtype(node, 2 + k), &unknown);
+        tell_carried(body, 2 + k, node, 2 + k);
     }
     OCT_TRY(oct_graph_infer(body, diagnostic));
     for (int32_t k = 0; k < node->output_count && 1 + k < body->output_count; k++) {
@@ -93,7 +106,7 @@ static OctetStatus infer_scan(OctGraph *graph, OctNode *node, OctetDiagnostic *d
     OctGraph *body = body_of(node, "body");
     OctetShape unknown = oct_shape_unknown();
     for (int32_t k = 0; k < node->input_count; k++) {
-        tell_body(body, k, oct_input_dtype(node, k), &unknown);
+        tell_carried(body, k, node, k);
     }
     OCT_TRY(oct_graph_infer(body, diagnostic));
     for (int32_t k = 0; k < node->output_count && k < body->output_count; k++) {
@@ -109,8 +122,11 @@ static OctetStatus prepare_control(const OctPrepare *prepare, OctPreparedOp *pre
 }
 
 const OctOp oct_ops_control[] = {
-    {"", "If", 1, 0, OCT_OP_DYNAMIC, 1, 1, 1, -1, check_if, infer_if, prepare_control},
-    {"", "Loop", 1, 0, OCT_OP_DYNAMIC, 0, -1, 0, -1, check_loop, infer_loop, prepare_control},
-    {"", "Scan", 9, 0, OCT_OP_DYNAMIC, 1, -1, 1, -1, check_loop, infer_scan, prepare_control},
+    {"", "If", 1, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 1, 1, 1, -1, check_if, infer_if,
+     prepare_control},
+    {"", "Loop", 1, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 0, -1, 0, -1, check_loop, infer_loop,
+     prepare_control},
+    {"", "Scan", 9, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 1, -1, 1, -1, check_loop, infer_scan,
+     prepare_control},
 };
 OCT_OPS_COUNT(control);

@@ -6,6 +6,9 @@
 static OctetStatus infer_identity(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     OCT_TRY(oct_infer_same(graph, node, diagnostic));
     OctValue *output = oct_node_output(node, 0);
+    if (output) {
+        output->kind = node->inputs[0]->kind;
+    }
     int64_t known[OCT_MAX_INTS];
     int32_t count = output ? oct_value_known_ints(node->inputs[0], known, OCT_MAX_INTS) : -1;
     return count >= 0 ? oct_set_known(graph, output, known, count, diagnostic) : OCTET_OK;
