@@ -189,7 +189,7 @@ static void damaged_sections_do_no_harm(void **state) {
         at++;
     }
     assert_true(at + 100 < size);
-    for (size_t i = 0; i < 24 + 2 * 24; i++) {
+    for (size_t i = 0; i < 40 + 2 * 24; i++) {
         uint8_t before = bytes[at + i];
         for (size_t v = 0; v < sizeof values; v++) {
             bytes[at + i] = values[v];

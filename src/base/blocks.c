@@ -3,16 +3,18 @@
 #include "base/diag.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A section: a header, a table, and the blocks, each aligned to 64 bytes in the file and followed
- * by 64 zero bytes. Numbers are little-endian. It must be made anew whenever a kernel's packed form
- * changes, for which the version stands. */
-#define MAGIC "octet packed 001"
+ * by 64 zero bytes. Numbers are little-endian. A kernel's packed form may change with every version
+ * of Octet, so only sections of the same one are used. */
+#define MAGIC "octet packed"
 
 typedef struct Header {
     char magic[16];
+    char version[16];
     uint64_t count;
 } Header;
 
@@ -21,6 +23,12 @@ typedef struct Entry {
     uint64_t offset; /* from the section's first byte */
     uint64_t bytes;
 } Entry;
+
+static Header header_of(uint64_t count) {
+    Header header = {.magic = MAGIC, .count = count};
+    snprintf(header.version, sizeof header.version, "%s", octet_version());
+    return header;
+}
 
 typedef struct Chunk {
     struct Chunk *next;
@@ -173,7 +181,8 @@ static bool section_is_sound(const uint8_t *section, size_t bytes) {
     }
     memcpy(&header, section, sizeof header);
     uint64_t room = (bytes - sizeof header) / sizeof(Entry);
-    if (memcmp(header.magic, MAGIC, sizeof header.magic) != 0 || header.count > room) {
+    Header own = header_of(header.count);
+    if (memcmp(&header, &own, sizeof header) != 0 || header.count > room) {
         return false;
     }
     for (uint64_t i = 0; i < header.count; i++) {
@@ -315,8 +324,7 @@ OctetStatus oct_blocks_section(const OctBlocks *blocks, uint64_t offset, uint8_t
         memcpy(notes, blocks->notes, count * sizeof *notes);
         qsort(notes, count, sizeof *notes, compare_notes);
     }
-    Header header = {.count = count};
-    memcpy(header.magic, MAGIC, sizeof header.magic);
+    Header header = header_of(count);
     memcpy(made, &header, sizeof header);
     size_t at = first;
     for (size_t i = 0; i < count; i++) {
