@@ -142,10 +142,11 @@ static void run_unit(void *user, size_t index) {
     const Run *run = user;
     const OctQ8Conv *conv = run->conv;
     const OctQ8ConvSetup *setup = run->setup;
-    size_t first = index / run->splits * setup->pixels_per_unit;
+    size_t unit = index / run->splits, blocks = divide_up(run->pixels, setup->unit_block);
+    size_t first = blocks * unit / setup->units * setup->unit_block;
+    size_t end = blocks * (unit + 1) / setup->units * setup->unit_block;
     size_t channel = index % run->splits * run->channels_per_split;
-    size_t count =
-        run->pixels - first < setup->pixels_per_unit ? run->pixels - first : setup->pixels_per_unit;
+    size_t count = (end < run->pixels ? end : run->pixels) - first;
     const uint8_t *pointers[OCT_Q8_MAX_POINTERS];
     uint8_t windows[OCT_Q8_WINDOW_BYTES + OCT_Q8_WINDOW_CHUNK];
     OctQ8ConvArgs args = {
@@ -281,12 +282,11 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
         oct_parallel_for(pool, pad_row, &run, setup->batch * padded_height(&run));
         run.padded = workspace;
     }
-    size_t units = divide_up(run.pixels, setup->pixels_per_unit);
     size_t threads = oct_pool_size(pool), panels = divide_up(conv->group_out, conv->bundle->nr);
-    run.splits = threads > 1 ? divide_up(4 * threads, units) : 1;
+    run.splits = threads > 1 ? divide_up(4 * threads, setup->units) : 1;
     run.splits = run.splits < panels ? run.splits : panels;
     size_t panels_per_split = divide_up(panels, run.splits);
     run.splits = divide_up(panels, panels_per_split);
     run.channels_per_split = panels_per_split * conv->bundle->nr;
-    oct_parallel_for(pool, run_unit, &run, units * run.splits);
+    oct_parallel_for(pool, run_unit, &run, setup->units * run.splits);
 }

@@ -63,13 +63,13 @@ size_t oct_q8_conv_packed_bytes(const OctQ8Conv *conv);
 
 typedef struct OctQ8ConvSetup {
     size_t batch, in_h, in_w, out_h, out_w;
-    size_t input_stride;    /* between pixels; at least in_channels */
-    size_t output_stride;   /* at least out_channels */
-    size_t residual_stride; /* used if the epilogue adds */
-    size_t workspace_bytes; /* what run needs; 0 is possible */
-    size_t macs;            /* multiplications of one run, padding included */
-    size_t pixels_per_unit; /* of the driver */
-    OctQ8Epilogue epilogue; /* what create was given, or oct_q8_conv_use_epilogue */
+    size_t input_stride;      /* between pixels; at least in_channels */
+    size_t output_stride;     /* at least out_channels */
+    size_t residual_stride;   /* used if the epilogue adds */
+    size_t workspace_bytes;   /* what run needs; 0 is possible */
+    size_t macs;              /* multiplications of one run, padding included */
+    size_t units, unit_block; /* of the driver: pieces of whole blocks of pixels */
+    OctQ8Epilogue epilogue;   /* what create was given, or oct_q8_conv_use_epilogue */
 } OctQ8ConvSetup;
 
 /* Strides of 0 mean the number of channels. Fails with SHAPE where the padded input is smaller

@@ -18,23 +18,20 @@ static bool output_size(size_t input, size_t before, size_t after, size_t kernel
     return true;
 }
 
-/* Units of equal size, each a multiple of the kernel's pixel block. */
-static size_t unit_pixels(const OctQ8Conv *conv, size_t total) {
+/* Units of whole blocks of pixels that differ by a block at most, so that threads get equal shares.
+ */
+static void cut_units(const OctQ8Conv *conv, size_t total, OctQ8ConvSetup *setup) {
     size_t limit = UNIT_PIXELS, window = (conv->k + 3) / 4 * 4;
     if (conv->path == OCT_Q8_PATH_WINDOWS && limit > OCT_Q8_WINDOW_BYTES / window) {
         limit = OCT_Q8_WINDOW_BYTES / window;
     } else if (conv->path != OCT_Q8_PATH_DIRECT && limit > OCT_Q8_MAX_POINTERS / conv->taps) {
         limit = OCT_Q8_MAX_POINTERS / conv->taps;
     }
+    limit = limit > 0 ? limit : 1;
     size_t block = conv->bundle->pixel_block;
-    if (limit < block) {
-        return limit > 0 ? limit : 1;
-    }
-    limit = limit / block * block;
-    size_t units = (total + limit - 1) / limit;
-    size_t even = units ? (total + units - 1) / units : 1;
-    even = (even + block - 1) / block * block;
-    return even < limit ? (even > 0 ? even : block) : limit;
+    setup->unit_block = block < limit ? block : limit;
+    limit = limit / setup->unit_block * setup->unit_block;
+    setup->units = (total + limit - 1) / limit;
 }
 
 static OctetStatus check_products(const OctQ8Conv *conv, OctQ8ConvSetup *setup,
@@ -100,7 +97,7 @@ OctetStatus oct_q8_conv_setup(const OctQ8Conv *conv, size_t batch, size_t in_h, 
     }
     OCT_TRY(check_products(conv, setup, diagnostic));
     if (conv->path != OCT_Q8_PATH_DEPTHWISE) {
-        setup->pixels_per_unit = unit_pixels(conv, setup->batch * setup->out_h * setup->out_w);
+        cut_units(conv, setup->batch * setup->out_h * setup->out_w, setup);
     }
     return OCTET_OK;
 }
