@@ -3,7 +3,8 @@
 #   make test     install what is missing, build, run all tests
 #   make build    the command at build/octet, the library beside it
 #   make bench    speed beside ONNX Runtime and oneDNN; writes docs/benchmarks.md
-#   make conformance  ONNX's operator tests; writes docs/operators.md
+#   make conformance  ONNX's operator tests; writes docs/operators.md (with CASES=FOLDER also those
+#                     that a later ONNX published: onnx/backend/test/data/node of VERSION's source)
 #   make differential ORT=FOLDER  random graphs beside ONNX Runtime (npm's onnxruntime-node)
 #   make format / lint / fuzz SECONDS=60 / parity / install
 .PHONY: all build test demo bench format lint fuzz parity conformance differential install clean setup
@@ -40,7 +41,8 @@ parity:
 
 conformance: build
 	@scripts/setup develop
-	@/usr/bin/python3 scripts/conformance.py build/octet
+	@/usr/bin/python3 scripts/conformance.py build/octet \
+	  $(if $(CASES),--published $(VERSION) $(CASES))
 
 differential: build
 	@scripts/setup develop

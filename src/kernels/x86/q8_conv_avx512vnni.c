@@ -126,7 +126,8 @@ OCT_INLINE void overlapped(const Panel *panel, size_t first, size_t end, size_t 
                 oct_q8_finish_unit_avx512(
                     &unit, finish, sums, multipliers, vectors, panel->count,
                     y + u * unit_rows * args->output_stride, args->output_stride,
-                    residual + u * unit_rows * args->residual_stride, args->residual_stride);
+                    residual ? residual + u * unit_rows * args->residual_stride : NULL,
+                    args->residual_stride);
             }
             OCT_EACH_VECTOR(v, unit_rows * vectors,
                             { sums[v] = _mm512_loadu_si512(panel->data + 64 * (v % vectors)); });
