@@ -8,6 +8,7 @@
 typedef struct Case {
     size_t pixels, taps, k, channels, first_channel, out_gap;
     bool direct, row_bias;
+    bool neighbors; /* the weights of one position lie side by side, not those of one channel */
     int x_kind, w_kind;
     OctQ8Epilogue epilogue;
 } Case;
@@ -113,9 +114,9 @@ static inline void run_conv_case(const OctQ8ConvBundle *bundle, CheckRandom *ran
     }
     int32_t zero = (int32_t)check_range(random, 0, 255);
     OctQ8PackSource source = {.weights = (const int8_t *)weights.data,
-                              .channel_stride = depth,
-                              .tap_stride = c->k,
-                              .k_stride = 1,
+                              .channel_stride = c->neighbors ? 1 : depth,
+                              .tap_stride = c->neighbors ? c->k * all : c->k,
+                              .k_stride = c->neighbors ? all : 1,
                               .channels = all,
                               .taps = c->taps,
                               .k = c->k,
@@ -145,9 +146,10 @@ static inline void run_conv_case(const OctQ8ConvBundle *bundle, CheckRandom *ran
             int32_t acc = b[n] + (c->row_bias ? row_bias[p] : 0);
             for (size_t t = 0; t < c->taps; t++) {
                 const uint8_t *x = c->direct ? input.data + p * c->k : pointers[t * c->pixels + p];
-                const int8_t *w = (const int8_t *)weights.data + n * depth + t * c->k;
+                const int8_t *w =
+                    source.weights + n * source.channel_stride + t * source.tap_stride;
                 for (size_t i = 0; i < c->k; i++) {
-                    acc += (x[i] - zero) * w[i];
+                    acc += (x[i] - zero) * w[i * source.k_stride];
                 }
             }
             size_t offset = p * stride + n;
@@ -178,6 +180,7 @@ static inline void check_conv_bundle(const OctQ8ConvBundle *bundle) {
                   .channels = (size_t)check_range(&random, 1, i % 4 ? 70 : 200),
                   .out_gap = (size_t)check_range(&random, 0, 3),
                   .direct = i % 3 == 0,
+                  .neighbors = i % 7 < 3,
                   .row_bias = i % 5 == 0,
                   .x_kind = (int)check_range(&random, 0, CHECK_BYTES - 1),
                   .w_kind = (int)check_range(&random, 0, CHECK_BYTES - 1),

@@ -157,7 +157,11 @@ void oct_q8_pack(const OctQ8Layout *layout, const OctQ8PackSource *source, void 
         width = oct_q8_panel_width(layout, source->channels, first / layout->nr);
         int32_t *bias = (int32_t *)(void *)panel;
         float *multiplier = (float *)(void *)(panel + 4 * width);
-        if (source->channel_stride == 1 && source->k_stride != 1) {
+        bool rows = source->channel_stride == 1 && source->k_stride != 1;
+        if (rows && layout->pack_rows && source->channels - first >= layout->nr) {
+            layout->pack_rows(source, (const uint8_t *)source->weights + first, panel + 8 * width,
+                              bias);
+        } else if (rows) {
             pack_rows(layout, source, first, width, panel + 8 * width, bias);
         } else {
             pack_weights(layout, source, first, width, panel + 8 * width, bias);

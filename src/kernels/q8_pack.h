@@ -18,6 +18,10 @@ typedef struct OctQ8Layout {
     bool split_pairs;
     /* the kernel subtracts this from every activation (128 where it computes s8 x s8) */
     int32_t activation_offset;
+    /* Packs a panel of nr channels that are neighbors in memory, from the pointer of the first one
+     * on, and stores each position's sum of weights; NULL: portable. */
+    void (*pack_rows)(const OctQ8PackSource *source, const uint8_t *weights, uint8_t *destination,
+                      int32_t *sums);
 } OctQ8Layout;
 
 /* Channels in panel number `panel`, rounded up. */

@@ -30,10 +30,53 @@ typedef struct MatrixJob {
             }                                                                                      \
         }                                                                                          \
     }
-TRANSPOSE_COLUMNS(uint8_t)
 TRANSPOSE_COLUMNS(uint16_t)
 TRANSPOSE_COLUMNS(uint32_t)
 TRANSPOSE_COLUMNS(uint64_t)
+
+/* 16 x 16 bytes, by four rounds of interleaving row i with row i + 8. */
+typedef uint8_t Bytes __attribute__((vector_size(16)));
+
+static void transpose_block(const uint8_t *input, size_t columns, uint8_t *output, size_t rows) {
+    Bytes x[BLOCK], y[BLOCK];
+    for (size_t i = 0; i < BLOCK; i++) {
+        memcpy(&x[i], input + i * columns, BLOCK);
+    }
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < BLOCK / 2; i++) {
+            y[2 * i] = __builtin_shufflevector(x[i], x[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5,
+                                               21, 6, 22, 7, 23);
+            y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12,
+                                                   28, 13, 29, 14, 30, 15, 31);
+        }
+        memcpy(x, y, sizeof x);
+    }
+    for (size_t i = 0; i < BLOCK; i++) {
+        memcpy(output + i * rows, &x[i], BLOCK);
+    }
+}
+
+static void transpose_uint8_t(const void *source, void *destination, size_t rows, size_t columns,
+                              size_t first, size_t end) {
+    const uint8_t *input = source;
+    uint8_t *output = destination;
+    for (size_t row = 0; row < rows; row += BLOCK) {
+        size_t row_end = rows - row < BLOCK ? rows : row + BLOCK;
+        for (size_t column = first; column < end; column += BLOCK) {
+            size_t column_end = end - column < BLOCK ? end : column + BLOCK;
+            if (row_end - row == BLOCK && column_end - column == BLOCK) {
+                transpose_block(input + row * columns + column, columns,
+                                output + column * rows + row, rows);
+                continue;
+            }
+            for (size_t c = column; c < column_end; c++) {
+                for (size_t r = row; r < row_end; r++) {
+                    output[c * rows + r] = input[r * columns + c];
+                }
+            }
+        }
+    }
+}
 
 /* Matrices of two rows or two columns, as the channel shuffle with two groups has them: plain loops
  * that compilers make shuffles of. */

@@ -8,7 +8,42 @@
 #include "kernels/x86/q8_overlap_avx512.h"
 #include "kernels/x86/q8_x86.h"
 
-static const OctQ8Layout layout = {.nr = 64, .lanes = 4};
+/* Bytes of four rows are interleaved by two levels of unpack, which leaves the channels in the
+ * order of a panel. */
+static void pack_rows(const OctQ8PackSource *source, const uint8_t *weights, uint8_t *destination,
+                      int32_t *sums) {
+    const __m512i flip = _mm512_set1_epi8((char)source->flip), ones = _mm512_set1_epi8(1);
+    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                      _mm512_setzero_si512()};
+    for (size_t t = 0; t < source->taps; t++) {
+        const uint8_t *tap = weights + t * source->tap_stride;
+        for (size_t i = 0; i < source->k; i += 4) {
+            __m512i row[4];
+            for (size_t b = 0; b < 4; b++) {
+                const uint8_t *from = tap + (i + b) * source->k_stride;
+                row[b] = i + b < source->k ? _mm512_xor_si512(_mm512_loadu_si512(from), flip)
+                                           : _mm512_setzero_si512();
+            }
+            const __m512i low01 = _mm512_unpacklo_epi8(row[0], row[1]);
+            const __m512i high01 = _mm512_unpackhi_epi8(row[0], row[1]);
+            const __m512i low23 = _mm512_unpacklo_epi8(row[2], row[3]);
+            const __m512i high23 = _mm512_unpackhi_epi8(row[2], row[3]);
+            const __m512i fours[4] = {
+                _mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
+                _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)};
+            for (size_t v = 0; v < 4; v++) {
+                sum[v] = _mm512_dpbusd_epi32(sum[v], ones, fours[v]);
+                _mm512_storeu_si512(destination + 64 * v, fours[v]);
+            }
+            destination += 256;
+        }
+    }
+    for (size_t v = 0; v < 4; v++) {
+        _mm512_storeu_si512(sums + 16 * v, sum[v]);
+    }
+}
+
+static const OctQ8Layout layout = {.nr = 64, .lanes = 4, .pack_rows = pack_rows};
 
 static size_t packed_bytes(size_t channels, size_t taps, size_t k) {
     return oct_q8_packed_bytes(&layout, channels, taps, k);

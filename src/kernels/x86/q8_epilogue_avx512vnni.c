@@ -2,6 +2,27 @@
 
 #include <string.h>
 
+/* 64 words of which lane j of vector i holds 16 * j + 4 * i and the next three, put in order. */
+OCT_INLINE void order_words(__m512 *words) {
+    __m512 a = _mm512_shuffle_f32x4(words[0], words[1], 0x44);
+    __m512 b = _mm512_shuffle_f32x4(words[2], words[3], 0x44);
+    __m512 c = _mm512_shuffle_f32x4(words[0], words[1], 0xEE);
+    __m512 d = _mm512_shuffle_f32x4(words[2], words[3], 0xEE);
+    words[0] = _mm512_shuffle_f32x4(a, b, 0x88);
+    words[1] = _mm512_shuffle_f32x4(a, b, 0xDD);
+    words[2] = _mm512_shuffle_f32x4(c, d, 0x88);
+    words[3] = _mm512_shuffle_f32x4(c, d, 0xDD);
+}
+
+/* The first `count` of 64 words. */
+OCT_INLINE void store_all_words(float *output, const __m512 *words, size_t count) {
+    for (size_t v = 0; v < 4 && 16 * v < count; v++) {
+        size_t rest = count - 16 * v;
+        __mmask16 mask = (__mmask16)(rest < 16 ? (1u << rest) - 1 : 0xFFFF);
+        _mm512_mask_storeu_ps(output + 16 * v, mask, words[v]);
+    }
+}
+
 /* 32-bit outputs: lane j of vector i holds channels 4 * vectors * j + 4 * i and the next three. */
 static void store_words(float *output, const __m512 *values, size_t vectors, size_t count) {
     for (size_t v = 0; v < vectors; v++) {
@@ -117,6 +138,11 @@ void oct_q8_finish_words_avx512(const OctQ8Epilogue *epilogue, const int32_t *ac
                            ? _mm512_castsi512_ps(sums)
                            : _mm512_mul_ps(_mm512_cvtepi32_ps(sums),
                                            _mm512_loadu_ps(multipliers + 16 * v));
+        }
+        if (vectors == 4) {
+            order_words(words);
+            store_all_words((float *)output + offset + r * stride, words, count);
+            continue;
         }
         store_words((float *)output + offset + r * stride, words, vectors, count);
     }
