@@ -528,6 +528,44 @@ static void modules_fuse_by_name(void **state) {
     octet_graph_free(graph);
 }
 
+/* conv -> softmax -> a 1x1 convolution -> softmax -> conv: an island of one layer. */
+static void expect_island(int64_t outputs, bool int8) {
+    float weight[8 * 16];
+    for (size_t i = 0; i < 128; i++) {
+        weight[i] = (float)((int)(i * 13 % 23) - 11) * 0.05f;
+    }
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = octet_graph_input(graph, "x", OCTET_F32, &image);
+    OctetValue *a = conv(graph, "first", x, 3, 8, 0.1f);
+    OctetValue *b = octet_graph_operator(graph, "Softmax", "before", &a, 1);
+    b->dtype = OCTET_F32;
+    b->shape = a->shape;
+    OctetConvOptions options = {.out_channels = outputs, .kernel = {1, 1}};
+    OctetValue *c = octet_graph_conv(graph, "island", b, &options, weight, NULL);
+    OctetValue *d = octet_graph_operator(graph, "Softmax", "behind", &c, 1);
+    d->dtype = OCTET_F32;
+    d->shape = c->shape;
+    octet_graph_output(graph, conv(graph, "last", d, outputs, 4, 0.1f), "y");
+    OK(octet_graph_finish(graph, &diagnostic));
+    OctetGraph *quantized = quantize(graph, NULL, 4);
+    assert_true(octet_node_is_int8(octet_graph_find_node(quantized, "first")));
+    assert_true(octet_node_is_int8(octet_graph_find_node(quantized, "last")));
+    const OctetNode *island = octet_graph_find_node(quantized, "island");
+    assert_int_equal(octet_node_is_int8(island), int8);
+    if (!int8) {
+        assert_non_null(strstr(octet_node_float_reason(island), "take longer than int8 saves"));
+    }
+    octet_graph_free(quantized);
+    octet_graph_free(graph);
+}
+
+/* 8 inputs are converted for each pixel; each output saves 8 multiplications. */
+static void an_island_must_pay_for_its_conversions(void **state) {
+    (void)state;
+    expect_island(2, false);
+    expect_island(16, true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stubs_set_the_borders),
@@ -543,6 +581,7 @@ int main(void) {
         cmocka_unit_test(large_biases_come_out_right),
         cmocka_unit_test(a_nan_bias_is_an_error_that_names_the_node),
         cmocka_unit_test(a_shared_bias_is_duplicated),
+        cmocka_unit_test(an_island_must_pay_for_its_conversions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

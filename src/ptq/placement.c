@@ -230,6 +230,9 @@ OctetStatus oct_place(OctetPrepared *prepared, OctetDiagnostic *diagnostic) {
         mark_live(&placement);
         mark_wanted(&placement);
         place_followers(&placement);
+        if (!placement.inside) { /* stubs say exactly what is wanted */
+            status = oct_leave_islands(prepared, diagnostic);
+        }
     } else {
         status = oct_fail_memory(diagnostic);
     }

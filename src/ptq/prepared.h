@@ -56,6 +56,8 @@ struct OctetPrepared {
 
 /* Decides node by node what becomes int8: fills nodes[].int8 and reason. */
 OctetStatus oct_place(OctetPrepared *prepared, OctetDiagnostic *diagnostic);
+/* Takes int8 back from islands that would lose time by it. */
+OctetStatus oct_leave_islands(const OctetPrepared *prepared, OctetDiagnostic *diagnostic);
 /* Puts the values that int8 nodes take and make into groups that share a grid. */
 OctetStatus oct_group_values(OctetPrepared *prepared, OctetDiagnostic *diagnostic);
 
