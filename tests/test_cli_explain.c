@@ -2,6 +2,7 @@
  * Octet began with; tables, JSON, errors. */
 #include "cli.h"
 
+#include "octet/data.h"
 #include "octet/octet.h"
 
 #include <float.h>
@@ -209,6 +210,54 @@ static void the_table_lists_layers(void **state) {
     assert_null(strstr(cli_out, "<="));
 }
 
+static void a_real_input_is_worked_out(void **state) {
+    (void)state;
+    write_question(0.5F);
+    OctetTensor *x;
+    const OctetShape shape = {4, {1, 5, SIZE, SIZE}};
+    assert_int_equal(octet_tensor_create(OCTET_F32, &shape, &x, NULL), OCTET_OK);
+    for (size_t i = 0; i < x->bytes / sizeof(float); i++) {
+        ((float *)x->data)[i] = 1;
+    }
+    assert_int_equal(octet_npy_write(cli_path("x.npy"), x, NULL), OCTET_OK);
+    octet_tensor_free(x);
+    assert_int_equal(
+        cli("explain %s --node conv --input %s --at 2,1", cli_path("int8.onnx"), cli_path("x.npy")),
+        0);
+    static const char *const parts[] = {
+        "output [0, 0, 2, 1] of this input, a window of 45 products",
+        "x =   255   255",
+        "w =  -128  -128",
+        "sum of x * w = -1468800",
+        "-128 times the sum of x, 11475, is taken off: 1468800",
+        "sum          0",
+        "kept in [0, 255]: 255"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!strstr(cli_out, parts[i])) {
+            fail_msg("\"%s\" is not in:\n%s", parts[i], cli_out);
+        }
+    }
+    assert_int_equal(cli("explain %s --node conv --channel 1 --input %s --json",
+                         cli_path("int8.onnx"), cli_path("x.npy")),
+                     0);
+    json_t *object = cli_json();
+    const json_t *output = json_object_get(object, "output");
+    assert_int_equal(json_array_size(json_object_get(output, "inputs")), 45);
+    const json_t *channel = json_object_get(output, "channel");
+    assert_true(cli_number(json_object_get(channel, "example"), "output") == 255);
+    json_decref(object);
+    assert_int_equal(
+        cli("explain %s --node conv --input %s --at 3,1", cli_path("int8.onnx"), cli_path("x.npy")),
+        1);
+    cli_assert_one_line("no such output");
+    assert_int_equal(
+        cli("explain %s --node conv --input %s --at 1", cli_path("int8.onnx"), cli_path("x.npy")),
+        1);
+    cli_assert_one_line("Y,X");
+    assert_int_equal(cli("explain %s --input %s", cli_path("int8.onnx"), cli_path("x.npy")), 2);
+    assert_int_equal(cli("explain %s --node conv --at 1,1", cli_path("int8.onnx")), 2);
+}
+
 static void wrong_uses_are_said(void **state) {
     (void)state;
     write_question(0.5F);
@@ -229,6 +278,7 @@ int main(void) {
         cmocka_unit_test(the_question_is_answered),
         cmocka_unit_test(larger_biases_fit_after_repair),
         cmocka_unit_test(the_table_lists_layers),
+        cmocka_unit_test(a_real_input_is_worked_out),
         cmocka_unit_test(wrong_uses_are_said),
     };
     return cmocka_run_group_tests(tests, cli_make_folder, cli_remove_folder);

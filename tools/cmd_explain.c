@@ -1,6 +1,7 @@
 /* octet explain: how the bias of an int8 layer becomes an integer, and the sum a byte. */
 #include "commands.h"
 #include "common.h"
+#include "explain_input.h"
 #include "explain_text.h"
 #include "report.h"
 
@@ -14,7 +15,8 @@
 typedef struct Settings {
     TextList operands;
     GeneralOptions general;
-    const char *node, *channel, *mode, *against;
+    const char *node, *channel, *mode, *against, *input, *at;
+    PreprocessOptions preprocess;
 } Settings;
 
 typedef struct Job {
@@ -26,6 +28,8 @@ typedef struct Job {
     size_t count;
     OctetBiasRepair *repairs; /* what convert noted in the file */
     size_t repair_count;
+    bool has_pixel; /* an output for --input */
+    OctetPixelExplanation pixel;
 } Job;
 
 typedef OctetChannelExplanation Channel;
@@ -84,6 +88,24 @@ static OctetStatus explain_graph(Job *job, OctetDiagnostic *diagnostic) {
     return status;
 }
 
+static OctetStatus explain_given_input(Job *job, OctetDiagnostic *diagnostic) {
+    const Settings *settings = job->settings;
+    const OctetLayerExplanation *layer = &job->layers[0];
+    const ExplainInput request = {
+        .graph = job->graph,
+        .node = octet_graph_find_node(job->graph, settings->node),
+        .original = job->original ? octet_graph_find_node(job->original, settings->node) : NULL,
+        .mode = job->mode,
+        .channel = job->channel < 0 ? layer->worst_bias : job->channel,
+        .preprocess = &settings->preprocess,
+        .path = settings->input,
+        .at = settings->at,
+    };
+    OctetStatus status = explain_input(&request, &job->pixel, diagnostic);
+    job->has_pixel = status == OCTET_OK;
+    return status;
+}
+
 static OctetStatus load(Job *job, OctetDiagnostic *diagnostic) {
     OctetStatus status = model_load(job->settings->operands.items[0], &job->graph, diagnostic);
     if (status == OCTET_OK && job->settings->against) {
@@ -92,7 +114,11 @@ static OctetStatus load(Job *job, OctetDiagnostic *diagnostic) {
     if (status == OCTET_OK) {
         status = octet_graph_repairs(job->graph, &job->repairs, &job->repair_count, diagnostic);
     }
-    return status == OCTET_OK ? explain_graph(job, diagnostic) : status;
+    if (status == OCTET_OK) {
+        status = explain_graph(job, diagnostic);
+    }
+    return status == OCTET_OK && job->settings->input ? explain_given_input(job, diagnostic)
+                                                      : status;
 }
 
 /* Prints the repairs of a node (NULL: of all) and one of its channels (-1: of all). */
@@ -196,6 +222,7 @@ static json_t *json_channel(const Channel *e) {
     json_add(object, "output_zero_point", bytes ? json_integer(e->output_zero_point) : json_null());
     add_bias(object, e);
     json_add(object, "weight_sum", json_wide(e->weight_sum));
+    json_add(object, "stored_weight_sum", json_wide(e->stored_weight_sum));
     json_add(object, "zero_point_correction", json_wide(e->zero_point_correction));
     json_add(object, "accumulator_min", json_wide(e->accumulator_minimum));
     json_add(object, "accumulator_max", json_wide(e->accumulator_maximum));
@@ -228,6 +255,26 @@ static json_t *json_layer(const Job *job, const OctetLayerExplanation *layer) {
     return object;
 }
 
+static json_t *json_pixel(const OctetPixelExplanation *pixel) {
+    json_t *object = json_new_object();
+    json_t *position = json_new_array(), *inputs = json_new_array(), *weights = json_new_array();
+    for (int32_t i = 0; i < pixel->rank; i++) {
+        json_push(position, json_wide(pixel->position[i]));
+    }
+    for (int64_t i = 0; i < pixel->count; i++) {
+        json_push(inputs, json_integer(pixel->inputs[i]));
+        json_push(weights, json_integer(pixel->weights[i]));
+    }
+    json_add(object, "position", position);
+    json_add(object, "inputs", inputs);
+    json_add(object, "weights", weights);
+    json_add(object, "product_sum", json_wide(pixel->product_sum));
+    json_add(object, "input_sum", json_wide(pixel->input_sum));
+    json_add(object, "weight_sum", json_wide(pixel->weight_sum));
+    json_add(object, "channel", json_channel(&pixel->channel));
+    return object;
+}
+
 static json_t *json_repair(const OctetBiasRepair *repair) {
     json_t *object = json_new_object();
     json_add(object, "node", json_text(repair->node));
@@ -256,6 +303,9 @@ static void print_json(const Job *job) {
     json_add(object, "mode", json_text(octet_requantize_name(job->mode)));
     json_add(object, "layers", layers);
     json_add(object, "repairs", repairs);
+    if (job->has_pixel) {
+        json_add(object, "output", json_pixel(&job->pixel));
+    }
     json_print_exact(object);
 }
 
@@ -268,7 +318,7 @@ static int print_all(const Job *job) {
         print_json(job);
     } else if (job->settings->node) {
         int64_t channel = job->channel < 0 ? job->layers[0].worst_bias : job->channel;
-        explain_print_channel(&job->layers[0], channel);
+        explain_print_channel(&job->layers[0], channel, job->has_pixel ? &job->pixel : NULL);
         print_repairs(job, job->layers[0].name, channel);
     } else {
         print_table(job);
@@ -291,11 +341,24 @@ static int read_channel(const Settings *settings, int64_t *channel) {
     return settings->node ? 0 : usage_error("explain", "--channel needs --node");
 }
 
+static int check_options(const Settings *settings) {
+    if (settings->input && !settings->node) {
+        return usage_error("explain", "--input needs --node");
+    }
+    if (settings->at && !settings->input) {
+        return usage_error("explain", "--at needs --input");
+    }
+    return preprocess_check("explain", &settings->preprocess);
+}
+
 static int run_explain(const void *given) {
     Job job = {.settings = given};
     OctetDiagnostic diagnostic = {0};
     report_set_quiet(job.settings->general.quiet);
     int code = read_channel(job.settings, &job.channel);
+    if (code == 0) {
+        code = check_options(job.settings);
+    }
     if (code != 0) {
         return code;
     }
@@ -307,6 +370,7 @@ static int run_explain(const void *given) {
         octet_explanation_clear(&job.layers[i]);
     }
     free(job.layers);
+    octet_pixel_clear(&job.pixel);
     octet_repairs_free(job.repairs);
     octet_graph_free(job.graph);
     octet_graph_free(job.original);
@@ -324,11 +388,18 @@ static const Option option_list[] = {
      "Whose arithmetic: onnx (the default), fbgemm, qnnpack, tflite, tflite-single.", modes},
     {"against", OPTION_TEXT, offsetof(Settings, against), "FLOAT.onnx",
      "The float model, to see how far its biases are from the integers.", NULL},
+    {"input", OPTION_TEXT, offsetof(Settings, input), "FILE",
+     "An image or array that the model runs on: the example then is an output of that layer, "
+     "worked out from the integers that it really got.",
+     NULL},
+    {"at", OPTION_TEXT, offsetof(Settings, at), "Y,X",
+     "Which place of the output (default: the middle).", NULL},
     {0},
 };
 
 static const OptionGroup groups[] = {
     {"Options", option_list, 0},
+    {"Preprocessing of --input", preprocess_options, offsetof(Settings, preprocess)},
     {"Output", general_options, offsetof(Settings, general)},
     {0},
 };
@@ -344,6 +415,7 @@ const Command explain_command = {
         "Without --node: a table of all layers, the worst biases first.",
     .examples = "  octet explain int8.onnx\n"
                 "  octet explain int8.onnx --node conv1 --channel 3 --mode qnnpack\n"
+                "  octet explain int8.onnx --node conv1 --input cat.jpeg --at 10,12\n"
                 "  octet explain int8.onnx --against float.onnx\n",
     .groups = groups,
     .settings_size = sizeof(Settings),

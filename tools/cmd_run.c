@@ -2,6 +2,7 @@
 #include "border.h"
 #include "commands.h"
 #include "common.h"
+#include "inputs.h"
 #include "report.h"
 #include "run_outputs.h"
 
@@ -93,37 +94,6 @@ static OctetStatus find_value(const Job *job, const char *text, bool input, size
     return fail_name(job, text, input, diagnostic);
 }
 
-static bool has_ending(const char *path, const char *ending) {
-    size_t length = strlen(path), end = strlen(ending);
-    return length >= end && strcmp(path + length - end, ending) == 0;
-}
-
-static OctetStatus read_input(Job *job, size_t index, const char *path,
-                              OctetDiagnostic *diagnostic) {
-    const OctetDataInput *wanted = &job->wanted[index];
-    OctetPreprocess preprocess;
-    bool image = octet_is_image(path);
-    OctetStatus status = preprocess_resolve(&job->settings->preprocess,
-                                            octet_graph_metadata(job->graph, PREPROCESS_KEY), image,
-                                            &preprocess, diagnostic);
-    if (status != OCTET_OK) {
-        return status;
-    }
-    OctetTensor **tensor = &job->inputs[index];
-    if (image) {
-        return octet_image_read(path, &preprocess, wanted, tensor, diagnostic);
-    }
-    status = has_ending(path, ".pb") ? octet_tensor_load_pb(path, tensor, diagnostic)
-                                     : octet_npy_read(path, tensor, diagnostic);
-    if (status == OCTET_OK) {
-        status = octet_array_prepare(tensor, &preprocess, wanted, diagnostic);
-        if (status != OCTET_OK && !diagnostic->file[0]) {
-            snprintf(diagnostic->file, sizeof diagnostic->file, "%s", path);
-        }
-    }
-    return status;
-}
-
 static OctetStatus read_inputs(Job *job, OctetDiagnostic *diagnostic) {
     const TextList *given = &job->settings->inputs;
     OctetStatus status = OCTET_OK;
@@ -136,7 +106,8 @@ static OctetStatus read_inputs(Job *job, OctetDiagnostic *diagnostic) {
                           "input '%s' is given twice", job->wanted[index].name);
         }
         if (status == OCTET_OK) {
-            status = read_input(job, index, file, diagnostic);
+            status = input_read(&job->settings->preprocess, job->graph, &job->wanted[index], file,
+                                &job->inputs[index], diagnostic);
         }
     }
     for (int32_t i = 0; status == OCTET_OK && i < job->input_count; i++) {

@@ -108,6 +108,21 @@ static void tell_bias(OctetRequantize mode, const Channel *e) {
     tell_error(e);
 }
 
+static void tell_weight_zero_point(const Channel *e) {
+    if (e->weight_zero_point == 0) {
+        return;
+    }
+    printf(
+        "   The weights have a zero point, too: %" PRId32 ". The sum above is that of the stored "
+        "weights,\n   %" PRId64 ", less %" PRId64 " * %" PRId32 "; of the correction %" PRId64
+        " is the input's part and %" PRId64
+        "\n   that of both. A kernel that multiplies the stored w also takes %" PRId32
+        " times the sum of the\n   stored inputs off every output, which no constant can hold.\n",
+        e->weight_zero_point, e->stored_weight_sum, e->weight_count, e->weight_zero_point,
+        -e->input_zero_point * e->stored_weight_sum,
+        e->weight_count * e->input_zero_point * e->weight_zero_point, e->weight_zero_point);
+}
+
 static void tell_range(const Channel *e) {
     printf("\n3. The zero point of the input, and room in int32\n");
     if (e->input_zero_point == 0) {
@@ -120,6 +135,7 @@ static void tell_range(const Channel *e) {
                "bias\n   beforehand: %" PRId64 " is folded in.\n",
                e->input_zero_point, e->weight_sum, e->zero_point_correction);
     }
+    tell_weight_zero_point(e);
     printf("   Whatever the input, the sum of the %" PRId64 " products is between %" PRId64
            " and %" PRId64
            ";\n   with the bias it takes at most %.3g%% of int32: it %s overflow.\n",
@@ -145,7 +161,55 @@ static void tell_multiplier(OctetRequantize mode, const Channel *e) {
     }
 }
 
-static void tell_example(const Channel *e) {
+/* The first products of a window, as far as a line holds them. */
+static void tell_products(const OctetPixelExplanation *pixel) {
+    enum { SHOWN = 10 };
+    int64_t shown = pixel->count < SHOWN ? pixel->count : SHOWN;
+    const char *more = pixel->count > SHOWN ? " ..." : "";
+    printf("   inputs       x =");
+    for (int64_t i = 0; i < shown; i++) {
+        printf(" %5" PRId32, pixel->inputs[i]);
+    }
+    printf("%s\n   weights      w =", more);
+    for (int64_t i = 0; i < shown; i++) {
+        printf(" %5" PRId32, pixel->weights[i]);
+    }
+    printf("%s\n", more);
+}
+
+static void tell_window(const OctetPixelExplanation *pixel) {
+    const Channel *e = &pixel->channel;
+    printf("\n5. An example: output [");
+    for (int32_t i = 0; i < pixel->rank; i++) {
+        printf("%s%" PRId64, i ? ", " : "", pixel->position[i]);
+    }
+    printf("] of this input, a window of %" PRId64 " products", pixel->count);
+    if (pixel->count < e->weight_count) {
+        printf(" (%" PRId64 " more in the\n   padding are 0)", e->weight_count - pixel->count);
+    }
+    printf("\n");
+    tell_products(pixel);
+    printf("   as stored    sum of x * w = %" PRId64 "\n", pixel->product_sum);
+    if (e->input_zero_point != 0) {
+        printf("   input's zp   %" PRId32 " times the sum of w, %" PRId64 ", is taken off: %" PRId64
+               "\n",
+               e->input_zero_point, pixel->weight_sum, -e->input_zero_point * pixel->weight_sum);
+    }
+    if (e->weight_zero_point != 0) {
+        printf("   weights' zp  %" PRId32 " times the sum of x, %" PRId64 ", is taken off: %" PRId64
+               "\n",
+               e->weight_zero_point, pixel->input_sum, -e->weight_zero_point * pixel->input_sum);
+    }
+    if (e->input_zero_point != 0 && e->weight_zero_point != 0) {
+        printf("   both         what was taken off twice: %" PRId64 " * %" PRId32 " * %" PRId32
+               " = %" PRId64 "\n",
+               pixel->count, e->input_zero_point, e->weight_zero_point,
+               pixel->count * e->input_zero_point * e->weight_zero_point);
+    }
+    printf("   sum          %" PRId64 "\n", e->example_accumulator);
+}
+
+static void tell_uniform(const Channel *e) {
     const double real_input =
         ((double)e->example_input - e->input_zero_point) * (double)e->input_scale;
     printf("\n5. An example: all inputs of the window are %" PRId32 ", which is %.6g\n"
@@ -153,6 +217,9 @@ static void tell_example(const Channel *e) {
            "\n",
            e->example_input, real_input, e->example_input, e->input_zero_point, e->weight_sum,
            e->example_accumulator);
+}
+
+static void tell_result(const Channel *e) {
     if (e->bias_stays_real) {
         printf("   with bias    %" PRId64 " + %.9g\n", e->example_accumulator, e->bias_exact);
     } else {
@@ -175,8 +242,9 @@ static void tell_example(const Channel *e) {
            e->example_exact);
 }
 
-void explain_print_channel(const OctetLayerExplanation *layer, int64_t channel) {
-    const Channel *e = &layer->channels[channel];
+void explain_print_channel(const OctetLayerExplanation *layer, int64_t channel,
+                           const OctetPixelExplanation *pixel) {
+    const Channel *e = pixel ? &pixel->channel : &layer->channels[channel];
     printf("%s (%s), output channel %" PRId64 " of %" PRId64 ", in the arithmetic of %s\n\n",
            layer->name, layer->op_type, channel, layer->channel_count,
            octet_requantize_name(layer->mode));
@@ -184,5 +252,10 @@ void explain_print_channel(const OctetLayerExplanation *layer, int64_t channel) 
     tell_bias(layer->mode, e);
     tell_range(e);
     tell_multiplier(layer->mode, e);
-    tell_example(e);
+    if (pixel) {
+        tell_window(pixel);
+    } else {
+        tell_uniform(e);
+    }
+    tell_result(e);
 }

@@ -4,6 +4,8 @@
 
 #include "octet/octet.h"
 
-void explain_print_channel(const OctetLayerExplanation *layer, int64_t channel);
+/* pixel: an output worked out from a real input; NULL for the example of the channel. */
+void explain_print_channel(const OctetLayerExplanation *layer, int64_t channel,
+                           const OctetPixelExplanation *pixel);
 
 #endif

@@ -29,7 +29,12 @@ typedef struct OctetChannelExplanation {
     double bias_error_limit; /* half a unit of the accumulator: the greatest error of rounding */
 
     int64_t weight_count, weight_sum; /* of w - weight_zero_point */
-    int64_t zero_point_correction;    /* -input_zero_point * weight_sum: folded into the bias */
+    int64_t stored_weight_sum;        /* of w */
+    /* -input_zero_point * weight_sum, folded into the bias: -input_zero_point * stored_weight_sum
+     * for the input's zero point, and weight_count * input_zero_point * weight_zero_point for that
+     * of the weights. What else the weights' zero point takes, -weight_zero_point times the sum of
+     * the stored inputs, differs for every output. */
+    int64_t zero_point_correction;
     int64_t accumulator_minimum, accumulator_maximum; /* for any input, the bias left out */
     double int32_share; /* the largest accumulator with its bias, as a part of 2^31 */
 
@@ -65,6 +70,29 @@ OCTET_API bool octet_node_explainable(const OctetNode *node);
 OCTET_API OctetStatus octet_explain_layer(const OctetNode *node, const OctetNode *original,
                                           OctetRequantize mode, OctetLayerExplanation *explanation,
                                           OctetDiagnostic *diagnostic);
+/* One output worked out from the integers that went into it. */
+typedef struct OctetPixelExplanation {
+    OctetChannelExplanation channel; /* the example is this output */
+    int32_t rank;
+    int64_t position[OCTET_MAX_RANK]; /* in the output */
+    int64_t count;                    /* products; those with the padding, all 0, are left out */
+    int32_t *inputs, *weights;        /* stored integers */
+    /* accumulator = product_sum - input_zero_point * weight_sum - weight_zero_point * input_sum
+     *               + count * input_zero_point * weight_zero_point */
+    int64_t product_sum, input_sum, weight_sum;
+} OctetPixelExplanation;
+
+/* Explains output `channel` at `position` (an index of the output, whose channel is not looked at;
+ * NULL: the middle of the first sample) for `input`: the layer's whole input, as integers (dtype
+ * u8 or s8) or as f32, which is quantized. Free with octet_pixel_clear. Errors: as above, and
+ * INVALID_ARGUMENT for a channel or position outside, SHAPE for an input that does not fit. */
+OCTET_API OctetStatus octet_explain_pixel(const OctetNode *node, const OctetNode *original,
+                                          OctetRequantize mode, const OctetTensor *input,
+                                          int64_t channel, const int64_t *position,
+                                          OctetPixelExplanation *explanation,
+                                          OctetDiagnostic *diagnostic);
+OCTET_API void octet_pixel_clear(OctetPixelExplanation *explanation);
+
 OCTET_API void octet_explanation_clear(OctetLayerExplanation *explanation);
 
 #ifdef __cplusplus

@@ -1,12 +1,9 @@
-#include "octet/explain.h"
+#include "ptq/explain_layer.h"
 
 #include "base/diag.h"
 #include "base/mem.h"
-#include "ir/graph.h"
 #include "ptq/prepared.h"
-#include "quant/bias.h"
 #include "quant/quantize_values.h"
-#include "quant/requantize.h"
 
 #include <math.h>
 #include <string.h>
@@ -28,56 +25,50 @@ bool octet_node_explainable(const OctetNode *node) {
            oct_node_input(node, 0)->qparams.count == 1;
 }
 
-/* A layer while it is explained. */
-typedef struct Subject {
-    const OctetNode *node;
-    const OctValue *input, *weight, *bias, *output, *original_bias;
-    OctWeightLayout layout;
-    OctetRequantize mode;
-    OctAccumulatorBound *sums; /* of each channel's negative and positive weights */
-    int64_t channels;
-} Subject;
-
-static OctetStatus open_subject(const OctetNode *node, const OctetNode *original,
-                                OctetRequantize mode, Subject *subject,
-                                OctetDiagnostic *diagnostic) {
+OctetStatus oct_explained_open(const OctNode *node, const OctNode *original, OctetRequantize mode,
+                               OctExplained *layer, OctetDiagnostic *diagnostic) {
     const OctValue *input = oct_node_input(node, 0), *weight = oct_node_input(node, 1);
     if (!input || !weight || !octet_node_explainable(node)) {
         return oct_fail_node(diagnostic, OCTET_ERROR_UNSUPPORTED, node->name,
                              "only int8 layers with constant weights have a bias to explain");
     }
     int64_t low, high;
-    *subject = (Subject){.node = node,
-                         .input = input,
-                         .weight = weight,
-                         .bias = oct_node_input(node, 2),
-                         .output = node->outputs[0],
-                         .original_bias = original ? oct_node_input(original, 2) : NULL,
-                         .mode = mode};
+    *layer = (OctExplained){.node = node,
+                            .input = input,
+                            .weight = weight,
+                            .bias = oct_node_input(node, 2),
+                            .output = node->outputs[0],
+                            .original_bias = original ? oct_node_input(original, 2) : NULL,
+                            .mode = mode};
     octet_dtype_range(input->qparams.dtype, &low, &high);
-    subject->layout = (OctWeightLayout){.shape = weight->shape,
-                                        .axis = oct_weight_axis(node),
-                                        .groups = 1,
-                                        .input_zero_point = input->qparams.zero_point[0],
-                                        .input_min = (int32_t)low,
-                                        .input_max = (int32_t)high};
+    layer->layout = (OctWeightLayout){.shape = weight->shape,
+                                      .axis = oct_weight_axis(node),
+                                      .groups = 1,
+                                      .input_zero_point = input->qparams.zero_point[0],
+                                      .input_min = (int32_t)low,
+                                      .input_max = (int32_t)high};
     if (strcmp(node->op_type, "ConvTranspose") == 0) {
-        subject->layout.groups = oct_node_int(node, "group", 1);
+        layer->layout.groups = oct_node_int(node, "group", 1);
     }
-    OCT_TRY(oct_weight_channels(&subject->layout, &subject->channels, diagnostic));
+    OCT_TRY(oct_weight_channels(&layer->layout, &layer->channels, diagnostic));
     OCT_TRY(octet_qparams_check(&weight->qparams, &weight->shape, diagnostic));
-    if (subject->channels == 0) {
+    if (layer->channels == 0) {
         return oct_fail_node(diagnostic, OCTET_ERROR_SHAPE, node->name, "a layer without outputs");
     }
-    subject->sums = oct_calloc((size_t)subject->channels, sizeof *subject->sums);
-    if (!subject->sums) {
+    layer->sums = oct_calloc((size_t)layer->channels, sizeof *layer->sums);
+    if (!layer->sums) {
         return oct_fail_memory(diagnostic);
     }
-    OctWeightLayout unit = subject->layout; /* over inputs in [0, 1] the bounds are the sums */
+    OctWeightLayout unit = layer->layout; /* over inputs in [0, 1] the bounds are the sums */
     unit.input_zero_point = unit.input_min = 0;
     unit.input_max = 1;
-    return oct_accumulator_bounds(&unit, oct_value_tensor(subject->weight)->data,
-                                  &subject->weight->qparams, subject->sums, diagnostic);
+    return oct_accumulator_bounds(&unit, oct_value_tensor(layer->weight)->data,
+                                  &layer->weight->qparams, layer->sums, diagnostic);
+}
+
+void oct_explained_close(OctExplained *layer) {
+    oct_free(layer->sums);
+    layer->sums = NULL;
 }
 
 /* A constant bias as a number of each channel; false if there is none or it has another shape. */
@@ -106,12 +97,12 @@ static bool read_bias(const OctValue *value, int64_t channels, int64_t channel, 
 }
 
 /* Everything about the bias of one channel, and what the mode computes with. */
-static OctetStatus explain_bias(const Subject *subject, OctetChannelExplanation *e,
+static OctetStatus explain_bias(const OctExplained *layer, OctetChannelExplanation *e,
                                 OctRequantizeChannel *parameters, OctetDiagnostic *diagnostic) {
     double real = 0, stored = 0, scale = 0, original = 0, none[2];
-    bool integer = subject->bias && oct_value_tensor(subject->bias) &&
-                   oct_value_tensor(subject->bias)->dtype == OCTET_S32;
-    e->has_bias = read_bias(subject->bias, subject->channels, e->channel, &real, &stored, &scale);
+    bool integer = layer->bias && oct_value_tensor(layer->bias) &&
+                   oct_value_tensor(layer->bias)->dtype == OCTET_S32;
+    e->has_bias = read_bias(layer->bias, layer->channels, e->channel, &real, &stored, &scale);
     if (integer && isnan(real)) {
         real = stored * e->bias_scale;
     }
@@ -128,24 +119,24 @@ static OctetStatus explain_bias(const Subject *subject, OctetChannelExplanation 
         }
     } else if (e->has_bias) {
         input.bias_integer =
-            oct_bias_integer(subject->mode, input.bias, e->input_scale, e->weight_scale);
+            oct_bias_integer(layer->mode, input.bias, e->input_scale, e->weight_scale);
     }
     OCT_TRY(oct_fail_in_node(diagnostic,
-                             oct_requantize_prepare(subject->mode, &input, parameters, diagnostic),
-                             subject->node->name));
+                             oct_requantize_prepare(layer->mode, &input, parameters, diagnostic),
+                             layer->node->name));
     e->bias_known = e->has_bias && !integer;
-    if (e->has_bias && read_bias(subject->original_bias, subject->channels, e->channel, &original,
+    if (e->has_bias && read_bias(layer->original_bias, layer->channels, e->channel, &original,
                                  &none[0], &none[1])) {
         e->bias_known = true;
         real = original;
     }
     e->bias = real;
     e->bias_exact = real / e->bias_scale;
-    e->bias_stays_real = e->has_bias && !integer && subject->mode == OCTET_REQUANTIZE_FBGEMM;
+    e->bias_stays_real = e->has_bias && !integer && layer->mode == OCTET_REQUANTIZE_FBGEMM;
     e->bias_stored = integer;
     e->bias_integer = parameters->bias_integer;
     e->bias_by_rule =
-        e->has_bias ? oct_bias_integer(subject->mode, (float)real, e->input_scale, e->weight_scale)
+        e->has_bias ? oct_bias_integer(layer->mode, (float)real, e->input_scale, e->weight_scale)
                     : 0;
     e->bias_error =
         e->bias_stays_real || !e->has_bias ? 0.0 : e->bias_integer * e->bias_scale - real;
@@ -153,16 +144,17 @@ static OctetStatus explain_bias(const Subject *subject, OctetChannelExplanation 
     return OCTET_OK;
 }
 
-static void explain_weights(const Subject *subject, OctetChannelExplanation *e) {
-    const OctWeightLayout *layout = &subject->layout;
-    const int64_t negative = subject->sums[e->channel].minimum;
-    const int64_t positive = subject->sums[e->channel].maximum;
+static void explain_weights(const OctExplained *layer, OctetChannelExplanation *e) {
+    const OctWeightLayout *layout = &layer->layout;
+    const int64_t negative = layer->sums[e->channel].minimum;
+    const int64_t positive = layer->sums[e->channel].maximum;
     const int64_t low = (int64_t)layout->input_min - layout->input_zero_point;
     const int64_t high = (int64_t)layout->input_max - layout->input_zero_point;
     int64_t count = 0;
     (void)octet_shape_count(&layout->shape, &count); /* checked with the channels */
-    e->weight_count = count / subject->channels;
+    e->weight_count = count / layer->channels;
     e->weight_sum = negative + positive;
+    e->stored_weight_sum = e->weight_sum + e->weight_count * e->weight_zero_point;
     e->zero_point_correction = -(int64_t)layout->input_zero_point * e->weight_sum;
     e->accumulator_minimum = positive * low + negative * high;
     e->accumulator_maximum = positive * high + negative * low;
@@ -173,12 +165,12 @@ static void explain_weights(const Subject *subject, OctetChannelExplanation *e) 
 }
 
 /* The bytes' range with the activation's bounds on the output's grid. */
-static void explain_output(const Subject *subject, OctetChannelExplanation *e) {
-    const OctActivation *activation = &subject->node->activation;
-    if (!is_eight_bits(subject->output)) {
+static void explain_output(const OctExplained *layer, OctetChannelExplanation *e) {
+    const OctActivation *activation = &layer->node->activation;
+    if (!is_eight_bits(layer->output)) {
         return;
     }
-    const OctetQParams *grid = &subject->output->qparams;
+    const OctetQParams *grid = &layer->output->qparams;
     OctQuantizeTarget target = oct_quantize_target(grid->dtype, grid->scale[0], grid->zero_point[0],
                                                    OCTET_QUANTIZE_DIVIDE);
     e->output_scale = grid->scale[0];
@@ -191,56 +183,57 @@ static void explain_output(const Subject *subject, OctetChannelExplanation *e) {
     }
 }
 
-static void work_example(const Subject *subject, const OctRequantizeChannel *parameters,
-                         OctetChannelExplanation *e) {
-    const OctetQParams *grid = &subject->input->qparams;
-    OctQuantizeTarget target = oct_quantize_target(grid->dtype, grid->scale[0], grid->zero_point[0],
-                                                   OCTET_QUANTIZE_DIVIDE);
-    e->example_input = (int32_t)oct_quantize_one(1.0F, &target);
-    e->example_accumulator = ((int64_t)e->example_input - e->input_zero_point) * e->weight_sum;
-    e->example_sum = e->example_accumulator + e->bias_integer;
-    e->example_exact = (double)e->example_accumulator * e->bias_scale + e->bias;
+void oct_explain_sum(const OctExplained *layer, const OctRequantizeChannel *parameters,
+                     int64_t accumulator, OctetChannelExplanation *e) {
+    e->example_accumulator = accumulator;
+    e->example_sum = accumulator + e->bias_integer;
+    e->example_exact = (double)accumulator * e->bias_scale + e->bias;
     double factor = (double)e->multiplier;
-    if (subject->mode == OCTET_REQUANTIZE_TFLITE ||
-        subject->mode == OCTET_REQUANTIZE_TFLITE_SINGLE) {
+    if (layer->mode == OCTET_REQUANTIZE_TFLITE || layer->mode == OCTET_REQUANTIZE_TFLITE_SINGLE) {
         factor = ldexp((double)e->fixed.mantissa, e->fixed.shift - 31);
     }
-    e->example_steps = e->bias_stays_real
-                           ? ((double)e->example_accumulator + e->bias_exact) * factor
-                           : (double)e->example_sum * factor;
-    if (e->output_scale > 0 && e->example_accumulator >= INT32_MIN &&
-        e->example_accumulator <= INT32_MAX) {
+    e->example_steps = e->bias_stays_real ? ((double)accumulator + e->bias_exact) * factor
+                                          : (double)e->example_sum * factor;
+    if (e->output_scale > 0 && accumulator >= INT32_MIN && accumulator <= INT32_MAX) {
         const OctRequantizeOutput output = {.zero_point = e->output_zero_point,
                                             .minimum = e->output_minimum,
                                             .maximum = e->output_maximum};
-        e->example_output =
-            oct_requantize(subject->mode, (int32_t)e->example_accumulator, parameters, &output);
+        e->example_output = oct_requantize(layer->mode, (int32_t)accumulator, parameters, &output);
     }
 }
 
-static OctetStatus explain_channel(const Subject *subject, OctetChannelExplanation *e,
-                                   OctetDiagnostic *diagnostic) {
-    const OctetQParams *weight = &subject->weight->qparams;
-    const int64_t length = subject->layout.shape.dims[subject->layout.axis];
+/* All inputs being the integer nearest to 1.0, or the greatest there is. */
+static void work_example(const OctExplained *layer, const OctRequantizeChannel *parameters,
+                         OctetChannelExplanation *e) {
+    const OctetQParams *grid = &layer->input->qparams;
+    OctQuantizeTarget target = oct_quantize_target(grid->dtype, grid->scale[0], grid->zero_point[0],
+                                                   OCTET_QUANTIZE_DIVIDE);
+    e->example_input = (int32_t)oct_quantize_one(1.0F, &target);
+    int64_t accumulator = ((int64_t)e->example_input - e->input_zero_point) * e->weight_sum;
+    oct_explain_sum(layer, parameters, accumulator, e);
+}
+
+OctetStatus oct_explain_channel(const OctExplained *layer, OctetChannelExplanation *e,
+                                OctRequantizeChannel *parameters, OctetDiagnostic *diagnostic) {
+    const OctetQParams *weight = &layer->weight->qparams;
+    const int64_t length = layer->layout.shape.dims[layer->layout.axis];
     const int64_t index = weight->axis < 0 ? 0 : e->channel % length;
-    OctRequantizeChannel parameters;
-    e->input_scale = subject->input->qparams.scale[0];
-    e->input_zero_point = subject->input->qparams.zero_point[0];
+    e->input_scale = layer->input->qparams.scale[0];
+    e->input_zero_point = layer->input->qparams.zero_point[0];
     e->weight_scale = weight->scale[index];
     e->weight_zero_point = weight->zero_point[index];
     e->bias_scale = (double)e->input_scale * (double)e->weight_scale;
-    explain_output(subject, e);
-    OCT_TRY(explain_bias(subject, e, &parameters, diagnostic));
-    explain_weights(subject, e);
+    explain_output(layer, e);
+    OCT_TRY(explain_bias(layer, e, parameters, diagnostic));
+    explain_weights(layer, e);
     if (e->output_scale > 0) {
         e->exact_multiplier = e->bias_scale / (double)e->output_scale;
-        e->multiplier = parameters.multiplier;
+        e->multiplier = parameters->multiplier;
         if (octet_fixed_point_from_scales(e->input_scale, e->weight_scale, e->output_scale,
                                           &e->fixed, NULL) != OCTET_OK) {
             e->fixed = (OctetFixedPoint){0};
         }
     }
-    work_example(subject, &parameters, e);
     return OCTET_OK;
 }
 
@@ -253,26 +246,30 @@ static double badness(const OctetChannelExplanation *e) {
 OctetStatus octet_explain_layer(const OctetNode *node, const OctetNode *original,
                                 OctetRequantize mode, OctetLayerExplanation *explanation,
                                 OctetDiagnostic *diagnostic) {
-    Subject subject = {0};
+    OctExplained layer = {0};
     *explanation =
         (OctetLayerExplanation){.name = node->name, .op_type = node->op_type, .mode = mode};
-    OctetStatus status = open_subject(node, original, mode, &subject, diagnostic);
+    OctetStatus status = oct_explained_open(node, original, mode, &layer, diagnostic);
     if (status == OCTET_OK) {
-        explanation->channels = oct_calloc((size_t)subject.channels, sizeof *explanation->channels);
+        explanation->channels = oct_calloc((size_t)layer.channels, sizeof *explanation->channels);
         status = explanation->channels ? OCTET_OK : oct_fail_memory(diagnostic);
     }
-    for (int64_t c = 0; status == OCTET_OK && c < subject.channels; c++) {
+    for (int64_t c = 0; status == OCTET_OK && c < layer.channels; c++) {
         OctetChannelExplanation *channel = &explanation->channels[c];
         channel->channel = c;
-        status = explain_channel(&subject, channel, diagnostic);
+        OctRequantizeChannel parameters;
+        status = oct_explain_channel(&layer, channel, &parameters, diagnostic);
+        if (status == OCTET_OK) {
+            work_example(&layer, &parameters, channel);
+        }
         const OctetChannelExplanation *worst = &explanation->channels[explanation->worst_bias];
         const OctetChannelExplanation *tightest = &explanation->channels[explanation->tightest];
         explanation->worst_bias = badness(channel) > badness(worst) ? c : explanation->worst_bias;
         explanation->tightest =
             channel->int32_share > tightest->int32_share ? c : explanation->tightest;
     }
-    explanation->channel_count = subject.channels;
-    oct_free(subject.sums);
+    explanation->channel_count = layer.channels;
+    oct_explained_close(&layer);
     if (status != OCTET_OK) {
         octet_explanation_clear(explanation);
     }
