@@ -30,6 +30,17 @@ file(GLOB OCTET_CORE CONFIGURE_DEPENDS
   src/base/*.c src/quant/*.c src/ir/*.c src/onnx/*.c src/passes/*.c src/kernels/*.c src/ops/*.c
   src/engine/*.c src/functional/*.c src/ptq/*.c src/emit/*.c)
 octet_object_library(octet_core "" ${OCTET_CORE})
+# The library is to stay small: only kernels and arithmetic are unrolled and specialized as -O3 does,
+# and nothing unwinds its frames.
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  file(GLOB OCTET_ONCE CONFIGURE_DEPENDS src/ir/*.c src/onnx/*.c src/passes/*.c src/engine/*.c
+    src/functional/*.c src/ptq/*.c)
+  file(GLOB OCTET_OPS CONFIGURE_DEPENDS src/ops/*.c)
+  set_source_files_properties(${OCTET_ONCE} PROPERTIES COMPILE_OPTIONS -O2)
+  set_source_files_properties(${OCTET_OPS} PROPERTIES COMPILE_OPTIONS
+    "-O2;$<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic>")
+  target_compile_options(octet_flags INTERFACE -fno-asynchronous-unwind-tables)
+endif()
 add_dependencies(octet_core octet_onnx_proto)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs into an empty folder, static and shared, and builds an outside program both ways: with
-# pkg-config and with CMake's package. Then proves with nm that the shared library exports nothing
-# but octet_ and Octet names.
+# pkg-config and with CMake's package. Then proves that the shared library exports nothing but octet_
+# and Octet names, needs few other libraries, and is small.
 set -u
 build=$(cd "${1:-build}" && pwd)
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -54,6 +54,13 @@ needs_little() {
     cat "$work/names"
     [ ! -s "$work/names" ]
 }
+# at most 1.5 MB without its symbols
+is_small() {
+    library=$(find "$1" -name 'liboctet.so' | head -1)
+    strip -o "$work/stripped" "$library" || return 1
+    stat -c '%s bytes' "$work/stripped"
+    [ "$(stat -c %s "$work/stripped")" -le 1500000 ]
+}
 headers_alone() {
     for header in "$1"/include/octet/*.h; do
         echo "#include <octet/$(basename "$header")>" >"$work/alone.c"
@@ -79,4 +86,5 @@ check shared_pkg_config outside_pkg_config "$work/shared" ""
 check shared_cmake outside_cmake "$work/shared"
 check exports_only_octet_names exports_only_octet "$work/shared"
 check depends_on_little needs_little "$work/shared"
+check stripped_library_is_small is_small "$work/shared"
 [ $failures -eq 0 ]
