@@ -86,9 +86,11 @@ static void check_mul(const OctQ8VectorOps *ops, CheckRandom *random) {
     size_t count = any_count(random);
     CheckBuffer a = bytes_of(random, count), b = bytes_of(random, count);
     CheckBuffer y = bytes_of(random, count);
-    OctQ8Mul mul = oct_q8_mul_params(check_float(random, 0.001f, 1.0f), any_byte(random),
-                                     check_float(random, 0.001f, 1.0f), any_byte(random),
-                                     check_float(random, 0.001f, 1.0f), any_byte(random));
+    bool huge = check_range(random, 0, 9) == 0;
+    OctQ8Mul mul =
+        oct_q8_mul_params(check_float(random, 0.001f, huge ? 1e38f : 1.0f), any_byte(random),
+                          check_float(random, 0.001f, 1.0f), any_byte(random),
+                          check_float(random, 0.001f, 1.0f), any_byte(random));
     any_range(random, &mul.minimum, &mul.maximum);
     ops->mul(&mul, a.data, b.data, y.data, count);
     for (size_t i = 0; i < count; i++) {

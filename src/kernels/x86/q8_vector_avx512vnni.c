@@ -1,8 +1,90 @@
-/* Elementwise int8 kernels with AVX-512. Where 512-bit operations take two 256-bit ones the AVX2
- * kernels are as fast; only tables gain, by the byte permutations of VBMI. */
+/* Elementwise int8 kernels with AVX-512: tables, by the byte permutations of VBMI, and sums and
+ * products, by staying in lanes of 128 bits until the store. The others are those of AVX2, which
+ * are as fast where a 512-bit operation takes the time of two. */
 #include <immintrin.h>
 
+#include "kernels/x86/q8_epilogue_avx512.h"
 #include "kernels/x86/q8_x86.h"
+
+/* Applies `vector` (64 bytes of a and of b to 64 bytes) to `count` of them. */
+#define FOR_VECTORS(count, a, b, y, vector)                                                        \
+    do {                                                                                           \
+        size_t done = 0;                                                                           \
+        for (; done + 64 <= (count); done += 64) {                                                 \
+            __m512i result =                                                                       \
+                vector(_mm512_loadu_si512((a) + done), _mm512_loadu_si512((b) + done));            \
+            _mm512_storeu_si512((y) + done, result);                                               \
+        }                                                                                          \
+        if (done < (count)) {                                                                      \
+            const __mmask64 mask = ((__mmask64)1 << ((count)-done)) - 1;                           \
+            __m512i result = vector(_mm512_maskz_loadu_epi8(mask, (a) + done),                     \
+                                    _mm512_maskz_loadu_epi8(mask, (b) + done));                    \
+            _mm512_mask_storeu_epi8((y) + done, mask, result);                                     \
+        }                                                                                          \
+    } while (0)
+
+static void add(const OctQ8Add *params, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                size_t count) {
+    const OctQ8Epilogue epilogue = {.add = *params};
+    const OctQ8Add512 constants = oct_q8_add_constants_avx512(&epilogue);
+#define ADD_64(a, b) oct_q8_add_avx512(&constants, a, b, false, false)
+    FOR_VECTORS(count, a, b, y, ADD_64);
+}
+
+typedef struct Mul512 {
+    __m512i zero_a, zero_b, minimum, maximum;
+    __m512 ratio, zero_y, high;
+} Mul512;
+
+/* Products of 32 words each, from the zero points on, to words of the output's grid. */
+OCT_INLINE __m512i multiply_words(const Mul512 *mul, __m512i a, __m512i b) {
+    a = _mm512_sub_epi16(a, mul->zero_a);
+    b = _mm512_sub_epi16(b, mul->zero_b);
+    const __m512i low = _mm512_mullo_epi16(a, b), high = _mm512_mulhi_epi16(a, b);
+    __m512i q[2] = {_mm512_unpacklo_epi16(low, high), _mm512_unpackhi_epi16(low, high)};
+    OCT_EACH_VECTOR(i, 2, {
+        __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(q[i]), mul->ratio);
+        /* what is below int32 and NaN become the lowest integer, which is right; what is above
+         * would, too */
+        value = _mm512_min_ps(mul->high, _mm512_add_ps(value, mul->zero_y));
+        q[i] = _mm512_cvtps_epi32(value);
+    });
+    return _mm512_packs_epi32(q[0], q[1]);
+}
+
+OCT_INLINE __m512i multiply_bytes(const Mul512 *mul, __m512i a, __m512i b) {
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i low = multiply_words(mul, _mm512_unpacklo_epi8(a, zero), _mm512_unpacklo_epi8(b, zero));
+    __m512i high =
+        multiply_words(mul, _mm512_unpackhi_epi8(a, zero), _mm512_unpackhi_epi8(b, zero));
+    const __m512i bytes = _mm512_packus_epi16(low, high);
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, mul->minimum), mul->maximum);
+}
+
+OCT_INLINE Mul512 mul_constants(const OctQ8Mul *params) {
+    return (Mul512){.zero_a = _mm512_set1_epi16((int16_t)params->zero_a),
+                    .zero_b = _mm512_set1_epi16((int16_t)params->zero_b),
+                    .minimum = _mm512_set1_epi8((char)params->minimum),
+                    .maximum = _mm512_set1_epi8((char)params->maximum),
+                    .ratio = _mm512_set1_ps(params->ratio),
+                    .zero_y = _mm512_set1_ps((float)params->zero_y),
+                    .high = _mm512_set1_ps(params->maximum)};
+}
+
+static void mul(const OctQ8Mul *params, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                size_t count) {
+    const Mul512 constants = mul_constants(params);
+#define MUL_64(a, b) multiply_bytes(&constants, a, b)
+    FOR_VECTORS(count, a, b, y, MUL_64);
+}
+
+static void mul_scalar(const OctQ8Mul *params, const uint8_t *a, uint8_t b, uint8_t *y,
+                       size_t count) {
+    const Mul512 constants = mul_constants(params);
+    const __m512i factor = _mm512_set1_epi8((char)b);
+#define MUL_SCALAR_64(a, unused) multiply_bytes(&constants, a, factor)
+    FOR_VECTORS(count, a, a, y, MUL_SCALAR_64);
+}
 
 __attribute__((target("avx512vbmi"))) static void
 lookup_vbmi(const uint8_t *table, const uint8_t *x, uint8_t *y, size_t count) {
@@ -30,10 +112,10 @@ static void lookup(const uint8_t *table, const uint8_t *x, uint8_t *y, size_t co
 const OctQ8VectorOps oct_q8_vector_avx512vnni = {
     .name = "q8_vector avx512vnni",
     .cpu = OCTET_CPU_AVX512_VNNI,
-    .add = oct_q8_add_avx2,
+    .add = add,
     .add_scalar = oct_q8_add_scalar_avx2,
-    .mul = oct_q8_mul_avx2,
-    .mul_scalar = oct_q8_mul_scalar_avx2,
+    .mul = mul,
+    .mul_scalar = mul_scalar,
     .lookup = lookup,
     .quantize = oct_q8_quantize_avx2,
     .dequantize = oct_q8_dequantize_avx2,
