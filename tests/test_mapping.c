@@ -106,6 +106,31 @@ static void weights_stay_in_the_file(void **state) {
     octet_graph_free(graph);
 }
 
+/* A Constant's bytes are read with its message, so that they don't lie in the file. */
+static void constant_nodes_are_copied(void **state) {
+    (void)state;
+    static uint8_t weights[LARGE];
+    size_t size;
+    OctetGraph *graph;
+    fill_bytes(weights, LARGE, 3);
+    Onnx__ModelProto *model = new_model(13);
+    add_input(model->graph, "x", OCTET_U8, "300,1000");
+    Onnx__NodeProto *node = add_node(model->graph, "Constant", "", "c");
+    Onnx__AttributeProto *value = add_attribute(node, "value", 4);
+    value->t = new_tensor(NULL, OCTET_U8, "300,1000", weights, LARGE);
+    add_node(model->graph, "BitwiseXor", "x c", "y");
+    add_output(model->graph, "y", OCTET_U8, "300,1000");
+    model->opset_import[0]->version = 18;
+    uint8_t *bytes = pack_model(model, &size);
+    write_bytes(path, bytes, size);
+    empty_pool();
+    assert_int_equal(octet_model_load(path, NULL, &graph, NULL), OCTET_OK);
+    const OctetTensor *constant = weights_of(graph);
+    assert_null(constant->mapping);
+    assert_memory_equal(constant->data, weights, LARGE);
+    octet_graph_free(graph);
+}
+
 static int make_file(void **state) {
     (void)state;
     int descriptor = mkstemp(path);
@@ -122,6 +147,7 @@ int main(void) {
         cmocka_unit_test(large_files_are_mapped),
         cmocka_unit_test(other_files_are_read),
         cmocka_unit_test(weights_stay_in_the_file),
+        cmocka_unit_test(constant_nodes_are_copied),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

@@ -97,7 +97,9 @@ static size_t page_bytes(void) {
 size_t oct_mapping_room(const OctMapping *mapping, const void *data) {
     size_t page = mapping->mapped ? page_bytes() : 1;
     size_t readable = (mapping->bytes + page - 1) / page * page;
-    return readable - (size_t)((const uint8_t *)data - mapping->data);
+    uintptr_t begin = (uintptr_t)mapping->data;
+    uintptr_t at = (uintptr_t)data;
+    return at >= begin && at - begin < readable ? readable - (size_t)(at - begin) : 0;
 }
 
 bool oct_mapping_is_mapped(const OctMapping *mapping) {

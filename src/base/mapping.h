@@ -14,7 +14,8 @@ OctetStatus oct_mapping_open(const char *path, uint64_t limit, bool copy, OctMap
                              OctetDiagnostic *diagnostic);
 const uint8_t *oct_mapping_data(const OctMapping *mapping);
 size_t oct_mapping_bytes(const OctMapping *mapping);
-/* The bytes that may be read from `data` on: to the end of the file's last page. */
+/* The bytes that may be read from `data` on: to the end of the file's last page; 0 if `data` lies
+ * outside of the file. */
 size_t oct_mapping_room(const OctMapping *mapping, const void *data);
 /* False where the bytes are a copy in memory. */
 bool oct_mapping_is_mapped(const OctMapping *mapping);
