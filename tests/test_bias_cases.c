@@ -49,14 +49,13 @@ static OctetTensor *input(float low, float high) {
 
 /* Quantizes with weights by PyTorch's per-channel scheme. `input_scale` > 0 fixes the grid of the
  * input. */
-static OctetGraph *quantize(const OctetGraph *graph, const OctetTensor *x, float input_scale,
-                            OctetBiasPolicy policy, size_t *repairs) {
+static OctetGraph *quantize_with(const OctetGraph *graph, const OctetTensor *x, float input_scale,
+                                 const OctetConvertOptions *options, size_t *repairs) {
     OctetQConfig qconfig = octet_qconfig_default();
     OctetQConfigMapping *mapping;
     OctetPrepared *prepared;
     OctetGraph *quantized;
     OctetConvertReport report;
-    OctetConvertOptions options = {.bias = policy};
     qconfig.activation = octet_observer_options(OCTET_OBSERVER_MINMAX);
     if (input_scale > 0) {
         qconfig.activation = octet_observer_options(OCTET_OBSERVER_FIXED_QPARAMS);
@@ -67,11 +66,17 @@ static OctetGraph *quantize(const OctetGraph *graph, const OctetTensor *x, float
     OK(octet_qconfig_mapping_set_global(mapping, &qconfig, &diagnostic));
     OK(octet_prepare(graph, mapping, NULL, &prepared, &diagnostic));
     OK(octet_calibrate(prepared, (const OctetTensor *[]){x}, 1, &diagnostic));
-    OK(octet_convert(prepared, &options, &quantized, &report, &diagnostic));
+    OK(octet_convert(prepared, options, &quantized, &report, &diagnostic));
     *repairs = report.repair_count;
     octet_prepared_free(prepared);
     octet_qconfig_mapping_free(mapping);
     return quantized;
+}
+
+static OctetGraph *quantize(const OctetGraph *graph, const OctetTensor *x, float input_scale,
+                            OctetBiasPolicy policy, size_t *repairs) {
+    const OctetConvertOptions options = {.bias = policy};
+    return quantize_with(graph, x, input_scale, &options, repairs);
 }
 
 static OctetGraph *through_file(const OctetGraph *graph, OctetModelFormat format) {
@@ -324,6 +329,72 @@ static int remove_file(void **state) {
     return unlink(path);
 }
 
+/* fbgemm's formula on the file's own integers and its float bias: RNE((acc + b / (sx * sw)) * M),
+ * every step rounded to float32. */
+static uint8_t fbgemm_byte(const OctetGraph *graph, const uint8_t *x, int channel, int pixel) {
+    const OctetNode *conv = octet_graph_find_node(graph, "conv");
+    const OctetTensor *weight = octet_value_tensor(octet_node_input(conv, 1));
+    const OctetTensor *bias = octet_value_tensor(octet_node_input(conv, 2));
+    const OctetQParams *in = octet_value_qparams(octet_node_input(conv, 0));
+    const OctetQParams *out = octet_value_qparams(octet_node_output(conv, 0));
+    int32_t accumulator = 0;
+    for (int i = 0; i < INPUTS; i++) {
+        accumulator += (x[i * SIZE * SIZE + pixel] - in->zero_point[0]) *
+                       ((const int8_t *)weight->data)[channel * INPUTS + i];
+    }
+    float unit = in->scale[0] * weight->qparams.scale[channel];
+    float real_bias = ((const float *)bias->data)[channel] / unit;
+    float sum = (float)accumulator + real_bias;
+    float steps = sum * (unit / out->scale[0]);
+    long byte = lrintf(steps) + out->zero_point[0];
+    return (uint8_t)(byte < 0 ? 0 : byte > 255 ? 255 : byte);
+}
+
+static void float_biases_stay_in_the_file(void **state) {
+    (void)state;
+    float weight[OUTPUTS * INPUTS], bias[OUTPUTS];
+    const OctetConvertOptions options = {.float_bias = true};
+    int differ = 0;
+    for (int round = 0; round < 200; round++) {
+        uint8_t bytes[INPUTS * SIZE * SIZE], y[OUTPUTS * SIZE * SIZE], rounded[sizeof y];
+        size_t repairs;
+        for (int i = 0; i < OUTPUTS * INPUTS; i++) {
+            weight[i] = (float)(rand() % 2001 - 1000) / 700;
+        }
+        for (int i = 0; i < OUTPUTS; i++) {
+            bias[i] = (float)(rand() % 2001 - 1000) / 3000;
+        }
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            bytes[i] = (uint8_t)rand();
+        }
+        OctetGraph *graph = make(weight, bias);
+        OctetTensor *range = input(-1, 1), *x;
+        OctetGraph *quantized = quantize_with(graph, range, 0, &options, &repairs);
+        OctetGraph *loaded = through_file(quantized, OCTET_FORMAT_QDQ);
+        assert_int_equal(
+            octet_value_dtype(octet_node_input(octet_graph_find_node(loaded, "conv"), 2)),
+            OCTET_F32);
+        OK(octet_tensor_wrap(OCTET_U8, &range->shape, bytes, sizeof bytes, &x, &diagnostic));
+        assert_int_equal(run(loaded, x, OCTET_REQUANTIZE_FBGEMM, true, y, sizeof y), sizeof y);
+        for (int i = 0; i < (int)sizeof y; i++) {
+            assert_int_equal(y[i],
+                             fbgemm_byte(loaded, bytes, i / (SIZE * SIZE), i % (SIZE * SIZE)));
+        }
+        OctetGraph *integers = quantize(graph, range, 0, OCTET_BIAS_REPAIR, &repairs);
+        run(integers, x, OCTET_REQUANTIZE_FBGEMM, true, rounded, sizeof rounded);
+        for (size_t i = 0; i < sizeof y; i++) {
+            differ += y[i] != rounded[i];
+        }
+        octet_graph_free(integers);
+        octet_graph_free(loaded);
+        octet_graph_free(quantized);
+        octet_tensor_free(x);
+        octet_tensor_free(range);
+        octet_graph_free(graph);
+    }
+    assert_true(differ > 0); /* what a rounded bias costs, and why the float one is kept */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(onnxruntime_22020_in_every_mode),
@@ -332,6 +403,7 @@ int main(void) {
         cmocka_unit_test(a_bias_that_cannot_be_rescaled_is_refused),
         cmocka_unit_test(repairs_are_kept_with_the_model),
         cmocka_unit_test(damaged_notes_are_left_out),
+        cmocka_unit_test(float_biases_stay_in_the_file),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

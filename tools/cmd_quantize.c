@@ -18,7 +18,7 @@ typedef struct Settings {
     DataOptions data;
     const char *calib, *output;
     QuantizeRules rules;
-    const char *bias;
+    const char *bias, *bias_type;
     const char *format, *io;
     const char *save_stats;
     TextList load_stats;
@@ -130,12 +130,17 @@ static bool int8_io(const Settings *settings) {
     return settings->io && strcmp(settings->io, "int8") == 0;
 }
 
+static bool float_bias(const Settings *settings) {
+    return settings->bias_type && strcmp(settings->bias_type, "float32") == 0;
+}
+
 static OctetStatus convert(Job *job, OctetDiagnostic *diagnostic) {
     const Settings *settings = job->settings;
     OctetConvertOptions options = {0};
     if (settings->bias) {
         octet_bias_policy_parse(settings->bias, &options.bias);
     }
+    options.float_bias = float_bias(settings);
     OctetStatus status =
         octet_convert(job->prepared, &options, &job->quantized, &job->result.report, diagnostic);
     if (status == OCTET_OK && (settings->calib || preprocess_given(&settings->preprocess))) {
@@ -211,6 +216,10 @@ static int check_settings(const Settings *settings) {
     if (settings->output && strcmp(settings->output, settings->operands.items[0]) == 0) {
         return usage_error("quantize", "--output would replace the float model");
     }
+    if (float_bias(settings) && settings->format && strcmp(settings->format, "qoperator") == 0) {
+        return usage_error("quantize", "QLinearConv takes int32 biases alone: --bias-type float32 "
+                                       "needs --format qdq");
+    }
     int code = rules_check(&settings->rules);
     return code ? code : preprocess_check("quantize", &settings->preprocess);
 }
@@ -245,6 +254,7 @@ static int run_quantize(const void *given) {
 
 static const char *const format_names[] = {"qdq", "qoperator", NULL};
 static const char *const io_names[] = {"float", "int8", NULL};
+static const char *const bias_types[] = {"int32", "float32", NULL};
 static const char *const bias_names[] = {"repair", "keep", "float", NULL};
 
 static const Option options[] = {
@@ -262,6 +272,11 @@ static const Option method_options[] = {
      "What happens to a bias that int32 can't hold: repair (the default) raises the channel's "
      "weight scale, keep saturates it, float leaves the layer in float.",
      bias_names},
+    {"bias-type", OPTION_CHOICE, offsetof(Settings, bias_type), "TYPE",
+     "What biases are in the file: int32 (the default) at input scale times weight scale, or "
+     "float32 as in PyTorch, of which every runtime makes its own; --requantize fbgemm is exact "
+     "only with these.",
+     bias_types},
     {"format", OPTION_CHOICE, offsetof(Settings, format), "FORMAT",
      "qdq (the default): QuantizeLinear and DequantizeLinear around float operators; qoperator: "
      "QLinearConv and such.",

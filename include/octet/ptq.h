@@ -78,6 +78,9 @@ OCTET_API void octet_repairs_free(OctetBiasRepair *repairs);
 
 typedef struct OctetConvertOptions {
     OctetBiasPolicy bias;
+    /* Biases stay float32, as PyTorch keeps them: each runtime makes what it wants of them, fbgemm
+     * no integer at all. They must fit into int32 all the same. */
+    bool float_bias;
 } OctetConvertOptions;
 
 typedef struct OctetConvertReport {

@@ -60,7 +60,7 @@ static OctetStatus set_grids(OctetPrepared *prepared, OctGraph *graph,
 }
 
 static OctetStatus convert_node(OctetPrepared *prepared, OctGraph *graph, int32_t index,
-                                OctetBiasPolicy policy, OctetDiagnostic *diagnostic) {
+                                const OctetConvertOptions *options, OctetDiagnostic *diagnostic) {
     OctNode *node = graph->nodes[index];
     const OctNodePlan *plan = &prepared->nodes[index];
     oct_node_remove_attribute(node, OCT_STUB); /* has done its work, and is no part of ONNX */
@@ -71,7 +71,7 @@ static OctetStatus convert_node(OctetPrepared *prepared, OctGraph *graph, int32_
         return OCTET_OK;
     }
     if (oct_weight_axis(node) >= 0) {
-        return oct_convert_layer(prepared, graph, node, &plan->qconfig, policy, diagnostic);
+        return oct_convert_layer(prepared, graph, node, &plan->qconfig, options, diagnostic);
     }
     for (int32_t k = 0; k < node->input_count; k++) {
         if (oct_role_is_data_input(node, k) && node->inputs[k]->constant) {
@@ -110,7 +110,7 @@ static OctetStatus check_calibrated(const OctetPrepared *prepared, OctetDiagnost
 OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *options,
                           OctetGraph **quantized, OctetConvertReport *report,
                           OctetDiagnostic *diagnostic) {
-    OctetBiasPolicy policy = options ? options->bias : OCTET_BIAS_REPAIR;
+    OctetConvertOptions chosen = options ? *options : (OctetConvertOptions){0};
     OctGraph *graph = NULL;
     OctetConvertReport counts = {0};
     *quantized = NULL;
@@ -118,7 +118,7 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
     OCT_TRY(oct_graph_clone(prepared->graph, &graph, diagnostic));
     OctetStatus status = set_grids(prepared, graph, diagnostic);
     for (int32_t i = 0; i < graph->node_count && status == OCTET_OK; i++) {
-        status = convert_node(prepared, graph, i, policy, diagnostic);
+        status = convert_node(prepared, graph, i, &chosen, diagnostic);
     }
     if (status == OCTET_OK) {
         graph->quantized = true;

@@ -107,7 +107,7 @@ static OctetStatus record_repairs(OctetPrepared *prepared, const OctNode *node,
 }
 
 OctetStatus oct_convert_layer(OctetPrepared *prepared, OctGraph *graph, OctNode *node,
-                              const OctetQConfig *qconfig, OctetBiasPolicy policy,
+                              const OctetQConfig *qconfig, const OctetConvertOptions *options,
                               OctetDiagnostic *diagnostic) {
     OctetQParams qparams = {0};
     OctBiasLayer layer;
@@ -116,7 +116,7 @@ OctetStatus oct_convert_layer(OctetPrepared *prepared, OctGraph *graph, OctNode 
     layer.mode = qconfig->requantize;
     OctetStatus status = weight_qparams(node, qconfig, &qparams, diagnostic);
     if (status == OCTET_OK) {
-        status = oct_bias_quantize(&layer, &qparams, policy, &result, diagnostic);
+        status = oct_bias_quantize(&layer, &qparams, options->bias, &result, diagnostic);
     }
     if (status == OCTET_OK) {
         status = record_repairs(prepared, node, &result, diagnostic);
@@ -125,7 +125,7 @@ OctetStatus oct_convert_layer(OctetPrepared *prepared, OctGraph *graph, OctNode 
         node->float_reason = "its bias does not fit into int32, and --bias float was asked for";
     } else if (status == OCTET_OK) {
         status = set_weight(graph, node, &result, diagnostic);
-        if (status == OCTET_OK && layer.bias) {
+        if (status == OCTET_OK && layer.bias && !options->float_bias) {
             status = set_bias(graph, node, &layer, &result, diagnostic);
         }
     }
