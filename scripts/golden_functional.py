@@ -55,6 +55,7 @@ def main():
             add("max_pool", lambda x: F.max_pool2d(x, 3, 2, 1), (3, 2, 1))
             add("avg_pool", lambda x: F.avg_pool2d(x, 2, 2, 0), (2, 2, 0))
             add("adaptive_avg_pool", lambda x: F.adaptive_avg_pool2d(x, (3, 2)), (3, 2))
+            add("adaptive_avg_pool", lambda x: F.adaptive_avg_pool2d(x, (4, 5)), (4, 5))
             add("mean", lambda x: torch.mean(x, (2, 3), keepdim=True), (2, 3))
             add("nearest", lambda x: F.interpolate(x, (9, 4), mode="nearest"), (9, 4))
             add("bilinear", lambda x: F.interpolate(x, (9, 4), mode="bilinear",

@@ -123,7 +123,7 @@ OCTET_API OctetStatus octet_quantized_max_pool(const OctetTensor *input,
 OCTET_API OctetStatus octet_quantized_avg_pool(const OctetTensor *input,
                                                const OctetPoolOptions *options,
                                                OctetTensor **result, OctetDiagnostic *diagnostic);
-/* size: one number for each spatial dimension, each dividing the input's (or 1) */
+/* size: one number for each spatial dimension */
 OCTET_API OctetStatus octet_quantized_adaptive_avg_pool(const OctetTensor *input,
                                                         const int64_t *size, OctetTensor **result,
                                                         OctetDiagnostic *diagnostic);

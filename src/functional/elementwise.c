@@ -1,4 +1,5 @@
 #include "functional/call.h"
+#include "functional/rounding.h"
 
 #include "base/diag.h"
 #include "base/mem.h"
@@ -28,39 +29,29 @@ OctetStatus octet_quantized_relu6(const OctetTensor *input, OctetTensor **result
     return octet_quantized_clamp(input, 0, 6, result, diagnostic);
 }
 
-static OctetStatus unary(const char *op_type, const char *attribute, float number,
-                         const OctetTensor *input, const OctetQOutput *output, OctetTensor **result,
-                         OctetDiagnostic *diagnostic) {
+OctetStatus octet_quantized_relu(const OctetTensor *input, OctetTensor **result,
+                                 OctetDiagnostic *diagnostic) {
     OctCall call;
     oct_call_begin(&call, diagnostic);
     oct_call_data(&call, input);
-    oct_call_node(&call, op_type);
-    if (attribute) {
-        oct_call_set_float(&call, attribute, number);
-    }
-    return output ? oct_call_end(&call, input ? input->dtype : OCTET_U8, output, result)
-                  : oct_call_end_like(&call, input, result);
-}
-
-OctetStatus octet_quantized_relu(const OctetTensor *input, OctetTensor **result,
-                                 OctetDiagnostic *diagnostic) {
-    return unary("Relu", NULL, 0, input, NULL, result, diagnostic);
+    oct_call_node(&call, "Relu");
+    return oct_call_end_like(&call, input, result);
 }
 
 OctetStatus octet_quantized_leaky_relu(const OctetTensor *input, float slope,
                                        const OctetQOutput *output, OctetTensor **result,
                                        OctetDiagnostic *diagnostic) {
-    return unary("LeakyRelu", "alpha", slope, input, output, result, diagnostic);
+    return oct_quantized_unary(OCT_RULE_LEAKY_RELU, input, slope, output, result, diagnostic);
 }
 
 OctetStatus octet_quantized_elu(const OctetTensor *input, float alpha, const OctetQOutput *output,
                                 OctetTensor **result, OctetDiagnostic *diagnostic) {
-    return unary("Elu", "alpha", alpha, input, output, result, diagnostic);
+    return oct_quantized_unary(OCT_RULE_ELU, input, alpha, output, result, diagnostic);
 }
 
 OctetStatus octet_quantized_hardswish(const OctetTensor *input, const OctetQOutput *output,
                                       OctetTensor **result, OctetDiagnostic *diagnostic) {
-    return unary("HardSwish", NULL, 0, input, output, result, diagnostic);
+    return oct_quantized_unary(OCT_RULE_HARDSWISH, input, 0, output, result, diagnostic);
 }
 
 OctetStatus octet_quantized_prelu(const OctetTensor *input, const float *slope, int64_t slopes,

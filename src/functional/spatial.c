@@ -1,4 +1,5 @@
 #include "functional/call.h"
+#include "functional/rounding.h"
 
 #include "base/diag.h"
 #include "base/mem.h"
@@ -52,19 +53,26 @@ OctetStatus octet_quantized_avg_pool(const OctetTensor *input, const OctetPoolOp
 
 OctetStatus octet_quantized_adaptive_avg_pool(const OctetTensor *input, const int64_t *size,
                                               OctetTensor **result, OctetDiagnostic *diagnostic) {
-    OctetPoolOptions options = {0};
-    int32_t spatial = input ? input->shape.rank - 2 : 0;
     *result = NULL;
-    for (int32_t i = 0; i < spatial && i < 3; i++) {
+    OCT_TRY(oct_check_quantized(input, diagnostic));
+    int32_t spatial = input->shape.rank - 2;
+    if (spatial < 1 || spatial > 3) {
+        return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "pooling takes 3 to 5 dimensions");
+    }
+    OctetPoolOptions options = {0};
+    bool even = true;
+    for (int32_t i = 0; i < spatial; i++) {
         int64_t length = input->shape.dims[i + 2];
-        if (size[i] < 1 || length % size[i] != 0) {
-            return oct_fail(diagnostic, OCTET_ERROR_UNSUPPORTED,
-                            "adaptive_avg_pool from %lld to %lld: the size must divide the input's",
-                            (long long)length, (long long)size[i]);
+        if (size[i] < 1 || length < 1) {
+            return oct_fail(diagnostic, OCTET_ERROR_SHAPE,
+                            "adaptive_avg_pool needs sizes of 1 and more");
         }
         options.kernel[i] = length / size[i];
+        even = even && length % size[i] == 0;
     }
-    return octet_quantized_avg_pool(input, &options, result, diagnostic);
+    /* as PyTorch does: qnnpack's average pooling where that can do it */
+    return even ? octet_quantized_avg_pool(input, &options, result, diagnostic)
+                : oct_quantized_adaptive_pool(input, size, result, diagnostic);
 }
 
 OctetStatus octet_quantized_mean(const OctetTensor *input, const int64_t *axes, size_t count,
@@ -95,6 +103,10 @@ OctetStatus octet_quantized_interpolate(const OctetTensor *input, const int64_t 
     }
     if (!input || input->shape.rank < 3) {
         return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "interpolate takes 3 dimensions or more");
+    }
+    if (!nearest && input->shape.rank == 4) {
+        OCT_TRY(oct_check_quantized(input, diagnostic));
+        return oct_quantized_bilinear(input, sizes, align_corners, result, diagnostic);
     }
     for (int32_t i = 0; i < input->shape.rank; i++) {
         all[i] = i < 2 ? input->shape.dims[i] : sizes[i - 2];
@@ -208,22 +220,12 @@ OctetStatus octet_quantized_batch_norm(const OctetTensor *input, const float *sc
                                        OctetDiagnostic *diagnostic) {
     *result = NULL;
     OCT_TRY(check_channels(input, diagnostic));
-    int64_t channels = input->shape.dims[1];
     if (!mean || !variance) {
         return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
                         "batch_norm needs mean and variance");
     }
-    Norm norm = {"BatchNormalization",
-                 {1, {channels}},
-                 channels,
-                 scale,
-                 shift,
-                 mean,
-                 variance,
-                 NULL,
-                 0,
-                 eps};
-    return normalize(&norm, input, output, result, diagnostic);
+    return oct_quantized_batch_norm(input, scale, shift, mean, variance, eps, output, result,
+                                    diagnostic);
 }
 
 OctetStatus octet_quantized_instance_norm(const OctetTensor *input, const float *scale,
