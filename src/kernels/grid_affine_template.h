@@ -58,8 +58,8 @@ static inline uint8_t grid_line_one(const OctGridLine *line, size_t c, uint8_t x
     return (uint8_t)(int32_t)rintf(level);
 }
 
-static inline void grid_line_run(const OctGridLine *given, const uint8_t *x, size_t x_stride, uint8_t *y,
-                          size_t y_stride, size_t pixels, size_t channels) {
+static inline void grid_line_run(const OctGridLine *given, const uint8_t *x, size_t x_stride,
+                                 uint8_t *y, size_t y_stride, size_t pixels, size_t channels) {
     const OctGridLine line = *given;
     for (size_t p = 0; p < pixels; p++, x += x_stride, y += y_stride) {
         size_t c = 0;

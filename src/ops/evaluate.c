@@ -5,7 +5,8 @@
 #include <string.h>
 
 bool oct_node_is_evaluable(const OctNode *node) {
-    if (node->dead || !node->op || !node->op->prepare || (node->op->flags & (OCT_OP_RANDOM | OCT_OP_ENGINE))) {
+    if (node->dead || !node->op || !node->op->prepare ||
+        (node->op->flags & (OCT_OP_RANDOM | OCT_OP_ENGINE))) {
         return false;
     }
     for (int32_t k = 0; k < node->input_count; k++) {
