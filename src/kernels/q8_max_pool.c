@@ -29,8 +29,15 @@ void oct_q8_max_pool_row(const OctQ8VectorOps *ops, const OctQ8MaxPool *pool, co
         lines[r] = x + line * pool->in_w * channels;
     }
     for (size_t p = 0; p < pool->out_w; p++) {
-        for (size_t t = 0; t < pool->kernel_w; t++) {
-            size_t column = nearest(p * pool->stride_w + t, pool->pad_left, pool->in_w);
+        size_t first = p * pool->stride_w;
+        /* between two windows inside the image, pointers just move on */
+        bool moves = first >= pool->pad_left + pool->stride_w &&
+                     first - pool->pad_left + pool->kernel_w <= pool->in_w;
+        for (size_t i = 0; moves && i < count; i++) {
+            taps[i] += pool->stride_w * channels;
+        }
+        for (size_t t = 0; !moves && t < pool->kernel_w; t++) {
+            size_t column = nearest(first + t, pool->pad_left, pool->in_w);
             for (size_t r = 0; r < pool->kernel_h; r++) {
                 taps[r * pool->kernel_w + t] = lines[r] + column * channels;
             }

@@ -109,6 +109,35 @@ static void lookup(const uint8_t *table, const uint8_t *x, uint8_t *y, size_t co
     }
 }
 
+OCT_INLINE void max_some(const uint8_t *const *rows, size_t count, uint8_t *y, size_t channels) {
+    size_t c = 0;
+    for (; c + 64 <= channels; c += 64) {
+        __m512i highest = _mm512_loadu_si512(rows[0] + c);
+        for (size_t p = 1; p < count; p++) {
+            highest = _mm512_max_epu8(highest, _mm512_loadu_si512(rows[p] + c));
+        }
+        _mm512_storeu_si512(y + c, highest);
+    }
+    if (c < channels) {
+        const __mmask64 mask = ((__mmask64)1 << (channels - c)) - 1;
+        __m512i highest = _mm512_maskz_loadu_epi8(mask, rows[0] + c);
+        for (size_t p = 1; p < count; p++) {
+            highest = _mm512_max_epu8(highest, _mm512_maskz_loadu_epi8(mask, rows[p] + c));
+        }
+        _mm512_mask_storeu_epi8(y + c, mask, highest);
+    }
+}
+
+static void max_rows(const uint8_t *const *rows, size_t count, uint8_t *y, size_t channels) {
+    if (count == 9) { /* 3 x 3, unrolled */
+        max_some(rows, 9, y, channels);
+    } else if (count == 4) {
+        max_some(rows, 4, y, channels);
+    } else {
+        max_some(rows, count, y, channels);
+    }
+}
+
 const OctQ8VectorOps oct_q8_vector_avx512vnni = {
     .name = "q8_vector avx512vnni",
     .cpu = OCTET_CPU_AVX512_VNNI,
@@ -119,7 +148,7 @@ const OctQ8VectorOps oct_q8_vector_avx512vnni = {
     .lookup = lookup,
     .quantize = oct_q8_quantize_avx2,
     .dequantize = oct_q8_dequantize_avx2,
-    .max_rows = oct_q8_max_rows_avx2,
+    .max_rows = max_rows,
     .sum_rows = oct_q8_sum_rows_avx2,
     .sum_pointers = oct_q8_sum_pointers_avx2,
     .average = oct_q8_average_avx2,
