@@ -46,6 +46,7 @@ conformance: build
 
 differential: build
 	@scripts/setup develop
+	@/usr/bin/python3 scripts/integer_operators.py build/octet $(ORT)
 	@/usr/bin/python3 scripts/differential.py build/octet $(ORT)
 
 format:
