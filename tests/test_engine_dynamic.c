@@ -289,6 +289,22 @@ static OctGraph *loop_body(OctGraph *parent, OctValue *step) {
     return body;
 }
 
+/* The Loop and its body's nodes are told of, with what they took in five runs of ten iterations. */
+static void expect_told(const OctetSession *session) {
+    static const char *const types[] = {"Loop", "Add", "Concat", "Identity", "Neg"};
+    OctetNodeInfo info;
+    assert_int_equal(octet_session_node_count(session), 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(octet_session_node_info(session, i, &info), OCTET_OK);
+        assert_string_equal(info.op_type, types[i]);
+        assert_int_equal(info.runs, 5);
+        assert_true(info.seconds > 0);
+    }
+    /* a run of Neg reads four bytes and writes four, ten times in five runs */
+    assert_float_equal(info.bytes, 8.0 * 10 / 5, 1e-9);
+    assert_int_equal(octet_session_node_info(session, 5, &info), OCTET_ERROR_INVALID_ARGUMENT);
+}
+
 static void test_loop(void **state) {
     (void)state;
     OctGraph *graph = new_graph();
@@ -306,7 +322,7 @@ static void test_loop(void **state) {
         assert_true(oct_graph_add_output(graph, outputs[k]));
     }
     finish(graph);
-    OctetSession *session = open_session(graph, NULL);
+    OctetSession *session = open_session(graph, &(OctetSessionOptions){.per_node_times = true});
     const float sums[] = {1.5f, 3, 4.5f, 6}, negative[] = {-1.5f, -3, -4.5f, -6};
     for (int64_t n = 4; n >= 0; n--) {
         float by = 1.5f;
@@ -327,6 +343,7 @@ static void test_loop(void **state) {
         octet_tensor_free(given[0]);
         octet_tensor_free(given[1]);
     }
+    expect_told(session);
     octet_session_free(session);
     octet_graph_free(graph);
 }

@@ -10,6 +10,8 @@ typedef struct BenchContext {
     const OctetSession *session; /* has run with per_node_times */
     OctetPeak peak;
     double threads;
+    bool quantized;             /* the model */
+    const double *node_seconds; /* of every node, a run: the median */
 } BenchContext;
 
 void bench_print_nodes(const BenchContext *context);

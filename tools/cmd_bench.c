@@ -29,6 +29,8 @@ typedef struct Job {
     int64_t runs;
     double load_seconds, first_seconds;
     double int8_macs, float_macs;
+    double *node_seconds; /* with --per-node, of each run and node; then a node's median */
+    size_t node_count;
     uint64_t rss_bytes; /* before the peak is measured, which takes memory of its own */
 } Job;
 
@@ -41,6 +43,7 @@ static void release(Job *job) {
     free(job->inputs);
     free(job->outputs);
     free(job->seconds);
+    free(job->node_seconds);
     octet_session_free(job->session);
     octet_graph_free(job->graph);
     octet_thread_pool_free(job->pool);
@@ -115,6 +118,38 @@ static int compare_doubles(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Notes what each node has taken so far, in the row of a run: [-1] is the warm-up. */
+static void note_nodes(Job *job, int64_t run) {
+    if (!job->settings->per_node) {
+        return;
+    }
+    if (!job->node_seconds) {
+        job->node_count = octet_session_node_count(job->session);
+        job->node_seconds = checked_calloc((size_t)(job->runs + 1) * job->node_count + 1,
+                                           sizeof *job->node_seconds);
+    }
+    for (size_t i = 0; i < job->node_count; i++) {
+        OctetNodeInfo info;
+        octet_session_node_info(job->session, i, &info);
+        job->node_seconds[(size_t)(run + 1) * job->node_count + i] = info.seconds;
+    }
+}
+
+/* Medians over the runs, in the first row. A pause that the system makes falls on some node. */
+static void settle_nodes(Job *job) {
+    double *seconds = checked_calloc((size_t)job->runs + 1, sizeof *seconds);
+    for (size_t i = 0; i < job->node_count; i++) {
+        const double *column = job->node_seconds + i;
+        for (int64_t run = 0; run < job->runs; run++) {
+            seconds[run] =
+                column[(size_t)(run + 1) * job->node_count] - column[(size_t)run * job->node_count];
+        }
+        qsort(seconds, (size_t)job->runs, sizeof *seconds, compare_doubles);
+        job->node_seconds[i] = seconds[job->runs / 2];
+    }
+    free(seconds);
+}
+
 static OctetStatus measure(Job *job, OctetDiagnostic *diagnostic) {
     const Settings *settings = job->settings;
     int64_t warmup = settings->warmup ? settings->warmup : DEFAULT_WARMUP;
@@ -125,9 +160,11 @@ static OctetStatus measure(Job *job, OctetDiagnostic *diagnostic) {
     for (int64_t i = 0; i < warmup && status == OCTET_OK; i++) {
         status = run_once(job, &ignored, diagnostic);
     }
+    note_nodes(job, -1);
     progress_start("benchmarking", job->runs);
     for (int64_t i = 0; i < job->runs && status == OCTET_OK; i++) {
         status = run_once(job, &job->seconds[i], diagnostic);
+        note_nodes(job, i);
         if (status == OCTET_OK) {
             status = check_interrupt(diagnostic);
         }
@@ -135,6 +172,7 @@ static OctetStatus measure(Job *job, OctetDiagnostic *diagnostic) {
     }
     progress_end();
     qsort(job->seconds, (size_t)job->runs, sizeof *job->seconds, compare_doubles);
+    settle_nodes(job);
     for (size_t i = 0; i < octet_session_node_count(job->session); i++) {
         OctetNodeInfo info;
         octet_session_node_info(job->session, i, &info);
@@ -237,6 +275,8 @@ static int run_bench(const void *given) {
     if (status == OCTET_OK) {
         context.session = job.session;
         context.threads = (double)octet_thread_pool_size(job.pool);
+        context.quantized = octet_graph_is_quantized(job.graph);
+        context.node_seconds = job.node_seconds;
         job.rss_bytes = peak_rss_bytes();
         octet_measure_peak(&context.peak);
         if (settings->general.json) {

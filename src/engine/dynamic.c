@@ -225,9 +225,33 @@ static OctetStatus run_node(OctScope *scope, OctCell *cell, OctetDiagnostic *dia
     return run_operator(scope, cell, diagnostic);
 }
 
+static double bytes_of(const OctView *views, int32_t count) {
+    double bytes = 0;
+    for (int32_t k = 0; k < count; k++) {
+        int64_t elements;
+        if (views[k].data && octet_shape_count(&views[k].shape, &elements)) {
+            bytes += (double)elements * (double)octet_dtype_size(views[k].dtype);
+        }
+    }
+    return bytes;
+}
+
+static OctetStatus run_timed(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
+    double start = oct_clock();
+    OctetStatus status = run_node(scope, cell, diagnostic);
+    cell->seconds += oct_clock() - start;
+    cell->executions++;
+    if (!(cell->node->op->flags & OCT_OP_ENGINE)) {
+        cell->bytes += bytes_of(cell->inputs, cell->node->input_count) +
+                       bytes_of(cell->outputs, cell->node->output_count);
+    }
+    return status;
+}
+
 static OctetStatus run_cell(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
     OctNode *node = cell->node;
-    OctetStatus status = run_node(scope, cell, diagnostic);
+    OctetStatus status = scope->session->options.per_node_times ? run_timed(scope, cell, diagnostic)
+                                                                : run_node(scope, cell, diagnostic);
     for (int32_t k = 0; k < node->output_count && status == OCTET_OK; k++) {
         OctDynamicValue *state = node->outputs[k] ? oct_scope_value(scope, node->outputs[k]) : NULL;
         if (state && !oct_dynamic_is_there(state)) {
@@ -293,6 +317,7 @@ static OctetStatus show_static(const OctPlan *plan, OctScope *root,
 OctetStatus oct_dynamic_run(OctPlan *plan, const OctetTensor *const *inputs,
                             OctetDiagnostic *diagnostic) {
     OctScope *root = plan->dynamic->root;
+    plan->dynamic->runs++;
     start_scope(root);
     OCT_TRY(show_static(plan, root, inputs, diagnostic));
     for (int32_t i = 0; i < root->cell_count; i++) {

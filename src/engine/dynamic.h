@@ -41,6 +41,10 @@ typedef struct OctCell {
     OctView *outputs;
     struct OctScope **children; /* of its child graphs, in order of attributes; may be NULL */
     int32_t child_count;
+    /* Of all runs, where the session measures: what it took, child graphs included; bytes read and
+     * written. */
+    double seconds, bytes;
+    uint64_t executions;
 } OctCell;
 
 /* A graph, or the dynamic part of a plan's graph, while it runs. */
@@ -61,6 +65,7 @@ struct OctDynamic {
     uint64_t live_bytes; /* of all buffers */
     void *workspace;
     size_t workspace_bytes;
+    uint64_t runs; /* that were measured */
 };
 
 /* Prepares for running the nodes of the plan's graph that have node->plan NULL. */

@@ -110,5 +110,7 @@ OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const
 /* ---- run.c ---- */
 OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor *const *inputs,
                          OctetDiagnostic *diagnostic);
+/* Seconds of a clock that only goes forward. */
+double oct_clock(void);
 
 #endif

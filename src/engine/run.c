@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-static double now(void) {
+double oct_clock(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
@@ -62,11 +62,11 @@ static OctetStatus run_step(const OctetSession *session, OctStep *step,
 
 static OctetStatus run_timed(const OctetSession *session, OctPlan *plan,
                              OctetDiagnostic *diagnostic) {
-    double before = now();
+    double before = oct_clock();
     for (int32_t i = 0; i < plan->step_count; i++) {
         OctStep *step = &plan->steps[i];
         OCT_TRY(run_step(session, step, diagnostic));
-        double after = now();
+        double after = oct_clock();
         step->seconds += after - before;
         step->runs++;
         before = after;
