@@ -1,12 +1,13 @@
 /* Binding an int8 convolution to a shape. */
+#include "base/cpu.h"
 #include "base/diag.h"
 #include "base/mem.h"
 #include "kernels/q8_conv_plan.h"
 #include "kernels/q8_conv_windows.h"
 
-/* Pixels that a unit of work has at most: enough to use a panel of weights many times while it
- * is in the first-level cache, few enough that their inputs stay in the second. */
-enum { UNIT_PIXELS = 144 };
+/* Bounds of the pixels that a unit of work has: enough to use a panel of weights many times while
+ * it is in the first-level cache; not so many that threads would wait for the last one. */
+enum { FEWEST_PIXELS = 48, MOST_PIXELS = 144 };
 
 static bool output_size(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
                         size_t dilation, size_t *output) {
@@ -18,10 +19,18 @@ static bool output_size(size_t input, size_t before, size_t after, size_t kernel
     return true;
 }
 
+/* Units whose inputs and outputs take a quarter of the second-level cache, since all panels of
+ * weights go over them one after the other. */
+static size_t most_pixels(const OctQ8ConvSetup *setup) {
+    size_t bytes = setup->input_stride + setup->output_stride;
+    size_t pixels = bytes > 0 ? oct_cpu_l2_bytes() / 4 / bytes : MOST_PIXELS;
+    return pixels < FEWEST_PIXELS ? FEWEST_PIXELS : pixels < MOST_PIXELS ? pixels : MOST_PIXELS;
+}
+
 /* Units of whole blocks of pixels that differ by a block at most, so that threads get equal shares.
  */
 static void cut_units(const OctQ8Conv *conv, size_t total, OctQ8ConvSetup *setup) {
-    size_t limit = UNIT_PIXELS, window = (conv->k + 3) / 4 * 4;
+    size_t limit = most_pixels(setup), window = (conv->k + 3) / 4 * 4;
     if (conv->path == OCT_Q8_PATH_WINDOWS && limit > OCT_Q8_WINDOW_BYTES / window) {
         limit = OCT_Q8_WINDOW_BYTES / window;
     } else if (conv->path != OCT_Q8_PATH_DIRECT && limit > OCT_Q8_MAX_POINTERS / conv->taps) {
