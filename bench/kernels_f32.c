@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "kernels/f32_conv_run.h"
+#include "kernels/peak.h"
 #include "kernels/transpose.h"
 #include "kernels/vmath.h"
 
@@ -65,41 +66,6 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The chains that the largest tiles keep in flight, on registers alone. */
-static double measure_peak(OctetCpu cpu) {
-    double best = 0.0;
-    const size_t rounds = 200000;
-    for (int run = 0; run < 8; run++) {
-        double start = seconds();
-        size_t macs = 0;
-#if defined(__x86_64__)
-#define FMA8(r)                                                                                    \
-    "vfmadd231ps %%" r "0, %%" r "0, %%" r "1\n vfmadd231ps %%" r "0, %%" r "0, %%" r "2\n"        \
-    "vfmadd231ps %%" r "0, %%" r "0, %%" r "3\n vfmadd231ps %%" r "0, %%" r "0, %%" r "4\n"        \
-    "vfmadd231ps %%" r "0, %%" r "0, %%" r "5\n vfmadd231ps %%" r "0, %%" r "0, %%" r "6\n"        \
-    "vfmadd231ps %%" r "0, %%" r "0, %%" r "7\n vfmadd231ps %%" r "0, %%" r "0, %%" r "8\n"
-#define CLOBBERS "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8"
-        if (cpu >= OCTET_CPU_AVX2) {
-            bool wide = cpu == OCTET_CPU_AVX512_VNNI;
-            __asm__ volatile("vxorps %%xmm0, %%xmm0, %%xmm0" ::: "xmm0");
-            for (size_t i = 0; i < rounds; i++) {
-                if (wide) {
-                    __asm__ volatile(FMA8("zmm") FMA8("zmm")::: CLOBBERS);
-                } else {
-                    __asm__ volatile(FMA8("ymm") FMA8("ymm")::: CLOBBERS);
-                }
-            }
-            macs = rounds * 16 * (wide ? 16 : 8);
-        }
-#else
-        (void)cpu;
-#endif
-        double speed = (double)macs / (seconds() - start) * 1e-9;
-        best = speed > best ? speed : best;
-    }
-    return best;
-}
-
 static float *make_floats(size_t count) {
     float *data = oct_aligned_alloc(count * sizeof(float));
     for (size_t i = 0; data && i < count; i++) {
@@ -139,7 +105,7 @@ static void time_layer(const Layer *layer, OctetCpu cpu) {
         exit(1);
     }
     OctF32ConvCall call = {input, layer->add ? residual : NULL, output, 0.0f, INFINITY};
-    double peak = measure_peak(cpu);
+    double peak = oct_peak_f32(cpu) * 1e-9;
     double best = 1e9;
     double until = seconds() + 0.15;
     for (int run = 0; run < 8 || seconds() < until; run++) {
