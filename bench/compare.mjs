@@ -85,6 +85,9 @@ async function child(model) {
   console.log(JSON.stringify({ first, bytes: peak - before }));
 }
 
+// The peer's threads go on spinning for a while after a run, and would take a core from Octet.
+const settle = () => new Promise((done) => setTimeout(done, threads > 1 ? 1000 : 0));
+
 function octetBench(octet, model, shape) {
   const args = ['bench', model, '--json', '--threads', String(threads), '--runs', String(runs)];
   if (shape) args.push('--shape', shape);
@@ -102,6 +105,7 @@ async function compare(octet, model, overhead) {
   let last;
   for (let i = 0; i < 3; i++) await session.run(feeds);
   for (let round = 0; round < rounds; round++) {
+    await settle();
     last = octetBench(octet, model, shape);
     ours.push(last.median_ms);
     first.push(last.load_ms + last.first_run_ms);
