@@ -61,7 +61,8 @@ static OctetTensor *make_input(const OctetValue *value) {
 static void run(const OctetGraph *graph) {
     OctetTensor *inputs[MAX_INPUTS] = {NULL};
     const OctetTensor *outputs[MAX_OUTPUTS];
-    OctetSessionOptions options = {.max_memory_bytes = 64 << 20};
+    OctetSessionOptions options = {
+        .limits = {.max_memory_bytes = 64 << 20, .max_iterations = 10000, .max_seconds = 5}};
     OctetSession *session = NULL;
     OctetDiagnostic diagnostic = {0};
     size_t count = octet_graph_input_count(graph);

@@ -153,7 +153,7 @@ static void test_shape_input(void **state) {
     y = apply(graph, "Neg", y, NULL);
     assert_true(oct_graph_add_output(graph, y));
     finish(graph);
-    OctetSessionOptions options = {.max_memory_bytes = 1 << 20};
+    OctetSessionOptions options = {.limits.max_memory_bytes = 1 << 20};
     OctetSession *session = open_session(graph, &options);
     int64_t wanted[][2] = {{2, 3}, {1, 1}, {1000, 1000}, {2, 3}};
     for (int i = 0; i < 4; i++) {

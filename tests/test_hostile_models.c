@@ -74,7 +74,7 @@ static void silent(OctetLogLevel level, const char *message, void *user) {
 /* Runs on zeros; open dimensions count as 1. */
 static OctetStatus run_graph(const OctetGraph *graph, OctetDiagnostic *diagnostic) {
     OctetSession *session = NULL;
-    OctetSessionOptions options = {.max_memory_bytes = 256u << 20};
+    OctetSessionOptions options = {.limits.max_memory_bytes = 256u << 20};
     size_t inputs = octet_graph_input_count(graph);
     size_t outputs = octet_graph_output_count(graph);
     OctetTensor **tensors = calloc(inputs + 1, sizeof *tensors);

@@ -98,7 +98,7 @@ static void test_refusals(void **state) {
     assert_int_equal(octet_session_run(session, NULL, 0, NULL, 0, &diagnostic),
                      OCTET_ERROR_INVALID_ARGUMENT);
     octet_session_free(session);
-    OctetSessionOptions options = {.max_memory_bytes = 64};
+    OctetSessionOptions options = {.limits.max_memory_bytes = 64};
     session = session_over(graph, &options);
     expect_error(session, OCTET_F32, 20, 3, OCTET_ERROR_LIMIT, "limit of 64");
     octet_session_free(session);

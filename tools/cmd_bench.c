@@ -101,7 +101,8 @@ static OctetStatus open_model(Job *job, OctetDiagnostic *diagnostic) {
     if (status == OCTET_OK) {
         status = model_load(settings->operands.items[0], &job->graph, diagnostic);
     }
-    OctetSessionOptions options = {.pool = job->pool, .per_node_times = settings->per_node};
+    OctetSessionOptions options = {
+        .pool = job->pool, .limits = run_limits(), .per_node_times = settings->per_node};
     if (status == OCTET_OK) {
         status = octet_session_create(job->graph, &options, &job->session, diagnostic);
     }
@@ -326,6 +327,7 @@ const Command bench_command = {
                 "  octet bench int8.onnx --threads 2 --shape 8x3x224x224 --json\n"
                 "  octet bench int8.onnx --per-node\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

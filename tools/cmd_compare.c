@@ -81,6 +81,7 @@ static OctetStatus open_models(Compare *compare, const Settings *settings,
     }
     for (int side = 0; status == OCTET_OK && side < 2; side++) {
         OctetSessionOptions options = {.pool = compare->pool,
+                                       .limits = run_limits(),
                                        .requantize = compare->requantize,
                                        .observe = side == 0 ? observe_first : observe_second,
                                        .observe_filter = side == 0 ? is_kept : is_layer,
@@ -229,6 +230,7 @@ const Command compare_command = {
     .examples = "  octet compare float.onnx int8.onnx --data images.npy --samples 20\n"
                 "  octet compare float.onnx int8.onnx --data photos/ --worst 10 --json\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 2,

@@ -64,6 +64,7 @@ static OctetStatus open_side(const Job *job, const char *path, Side *side,
     side->output_count = octet_graph_output_count(side->graph);
     side->outputs = checked_calloc(side->output_count, sizeof(*side->outputs));
     OctetSessionOptions options = {.pool = job->pool,
+                                   .limits = run_limits(),
                                    .requantize = run_requantize(&job->settings->run)};
     return octet_session_create(side->graph, &options, &side->session, diagnostic);
 }
@@ -371,6 +372,7 @@ const Command eval_command = {
                 "  octet eval net.onnx --data x.npy --labels y.txt --divide 255 --json\n"
                 "  octet eval int8.onnx --data x.npz --against float.onnx\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

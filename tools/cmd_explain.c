@@ -418,6 +418,7 @@ const Command explain_command = {
                 "  octet explain int8.onnx --node conv1 --input cat.jpeg --at 10,12\n"
                 "  octet explain int8.onnx --against float.onnx\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

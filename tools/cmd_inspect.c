@@ -258,7 +258,8 @@ static int run_inspect(const void *given) {
     OctetDiagnostic diagnostic = {0};
     OctetGraph *graph = NULL;
     report_set_quiet(settings->general.quiet);
-    OctetLoadOptions options = {.lenient = true};
+    OctetLoadOptions options = load_limits();
+    options.lenient = true;
     OctetStatus status = octet_model_load(path, &options, &graph, &diagnostic);
     /* in a quantized file a layer and its activation are one step between two grids */
     if (status == OCTET_OK && (settings->fused || octet_graph_is_quantized(graph))) {
@@ -302,6 +303,7 @@ const Command inspect_command = {
     .examples = "  octet inspect model.onnx\n"
                 "  octet inspect int8.onnx --json\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

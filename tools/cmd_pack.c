@@ -108,6 +108,7 @@ const Command pack_command = {
     .examples = "  octet pack int8.onnx --output packed.onnx\n"
                 "  octet bench packed.onnx\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

@@ -188,6 +188,7 @@ static OctetStatus quantize(Job *job, OctetDiagnostic *diagnostic) {
         /* PyTorch quantizes every output; so do models whose outputs are to carry integers */
         bool octets_own = !settings->rules.qconfig || strcmp(settings->rules.qconfig, "octet") == 0;
         OctetPrepareOptions options = {.pool = job->pool,
+                                       .limits = run_limits(),
                                        .quantize_outputs = !octets_own || int8_io(settings)};
         status = octet_prepare(job->graph, job->mapping, &options, &job->prepared, diagnostic);
     }
@@ -320,6 +321,7 @@ const Command quantize_command = {
         "  octet quantize net.onnx --calib x.npy --save-stats net.stats --output q.onnx\n"
         "  octet quantize net.onnx --load-stats net.stats --per-tensor --output q.onnx\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

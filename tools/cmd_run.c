@@ -251,6 +251,7 @@ static OctetStatus open_session(Job *job, OctetDiagnostic *diagnostic) {
     job->inputs = checked_calloc((size_t)job->input_count, sizeof(*job->inputs));
     job->outputs = checked_calloc(job->output_count, sizeof(*job->outputs));
     OctetSessionOptions options = {.pool = job->pool,
+                                   .limits = run_limits(),
                                    .requantize = run_requantize(&settings->run),
                                    .int8_outputs = settings->int_repr};
     return octet_session_create(job->graph, &options, &job->session, diagnostic);
@@ -361,6 +362,7 @@ const Command run_command = {
                 "  octet run net.onnx --input ids=ids.npy --input mask=mask.npy --output "
                 "scores=y.npy\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

@@ -183,6 +183,7 @@ const Command test_command = {
     .examples = "  octet test onnx-cases/test_add onnx-cases/test_conv\n"
                 "  octet test onnx-cases --json\n",
     .groups = groups,
+    .takes_model = true,
     .settings_size = sizeof(Settings),
     .operands_offset = offsetof(Settings, operands),
     .operands_least = 1,

@@ -153,7 +153,8 @@ OctetStatus preprocess_resolve(const PreprocessOptions *options, const char *sto
 }
 
 OctetStatus model_load(const char *path, OctetGraph **graph, OctetDiagnostic *diagnostic) {
-    OctetStatus status = octet_model_load(path, NULL, graph, diagnostic);
+    const OctetLoadOptions options = load_limits();
+    OctetStatus status = octet_model_load(path, &options, graph, diagnostic);
     if (status == OCTET_OK) {
         status = octet_fuse(*graph, diagnostic);
         if (status != OCTET_OK) {

@@ -2,6 +2,7 @@
 #ifndef OCTET_TOOLS_COMMON_H
 #define OCTET_TOOLS_COMMON_H
 
+#include "limits.h"
 #include "octet/data.h"
 #include "octet/octet.h"
 #include "options.h"

@@ -28,8 +28,10 @@ static OctetStatus open_layer(const Compare *compare, Layer *layer, OctetDiagnos
     OctetStatus status = octet_graph_extract(graph, inputs, layer->input_count, &layer->second, 1,
                                              &layer->alone, diagnostic);
     free(inputs);
-    OctetSessionOptions options = {
-        .pool = compare->pool, .requantize = compare->requantize, .int8_outputs = true};
+    OctetSessionOptions options = {.pool = compare->pool,
+                                   .limits = run_limits(),
+                                   .requantize = compare->requantize,
+                                   .int8_outputs = true};
     return status == OCTET_OK
                ? octet_session_create(layer->alone, &options, &layer->session, diagnostic)
                : status;
@@ -141,7 +143,7 @@ static OctetStatus open_rest(const Compare *compare, const Layer *layer, Rest *r
     OctetStatus status = octet_graph_extract(graph, rest->inputs, rest->input_count, outputs,
                                              rest->output_count, &rest->graph, diagnostic);
     free(outputs);
-    OctetSessionOptions options = {.pool = compare->pool};
+    OctetSessionOptions options = {.pool = compare->pool, .limits = run_limits()};
     return status == OCTET_OK
                ? octet_session_create(rest->graph, &options, &rest->session, diagnostic)
                : status;

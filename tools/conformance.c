@@ -1,4 +1,5 @@
 #include "conformance.h"
+#include "limits.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -195,10 +196,12 @@ void conformance_run(const char *folder, const Tolerance *tolerance, OctetThread
     OctetGraph *graph = NULL;
     OctetSession *session = NULL;
     OctetDiagnostic diagnostic = {0};
-    const OctetSessionOptions options = {.pool = pool, .int8_outputs = true};
+    const OctetLoadOptions load = load_limits();
+    const OctetSessionOptions options = {
+        .pool = pool, .limits = run_limits(), .int8_outputs = true};
     *outcome = (CaseOutcome){.result = CASE_PASSED};
     snprintf(path, sizeof path, "%s/model.onnx", folder);
-    OctetStatus status = octet_model_load(path, NULL, &graph, &diagnostic);
+    OctetStatus status = octet_model_load(path, &load, &graph, &diagnostic);
     if (status == OCTET_OK) {
         status = octet_session_create(graph, &options, &session, &diagnostic);
     }

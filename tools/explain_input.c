@@ -27,7 +27,8 @@ static OctetStatus run_to(const ExplainInput *request, OctetTensor *input, Watch
     if (watch->value == octet_graph_input_at(request->graph, 0)) {
         return octet_tensor_copy(input, &watch->copy, watch->diagnostic);
     }
-    const OctetSessionOptions options = {.requantize = request->mode,
+    const OctetSessionOptions options = {.limits = run_limits(),
+                                         .requantize = request->mode,
                                          .observe = keep,
                                          .observe_filter = is_watched,
                                          .observe_user = watch};

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "limits.h"
 #include "report.h"
 
 #include <errno.h>
@@ -63,19 +64,34 @@ int usage_error(const char *command, const char *format, ...) {
 static const Option help_option = {
     .name = "help", .kind = OPTION_FLAG, .help = "Print this help and exit."};
 
-static const Option *find_option(const Command *command, const char *name, size_t *offset) {
+static const Option *find_in(const Option *options, const char *name) {
+    for (const Option *option = options; option->name; option++) {
+        if (strcmp(option->name, name) == 0) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+/* *field: where its value goes. */
+static const Option *find_option(const Command *command, const char *name, void *settings,
+                                 void **field) {
+    *field = NULL;
     if (strcmp(name, help_option.name) == 0) {
         return &help_option;
     }
     for (const OptionGroup *group = command->groups; group->title; group++) {
-        for (const Option *option = group->options; option->name; option++) {
-            if (strcmp(option->name, name) == 0) {
-                *offset = group->offset + option->offset;
-                return option;
-            }
+        const Option *option = find_in(group->options, name);
+        if (option) {
+            *field = (char *)settings + group->offset + option->offset;
+            return option;
         }
     }
-    return NULL;
+    const Option *limit = command->takes_model ? find_in(limit_options, name) : NULL;
+    if (limit) {
+        *field = (char *)&limit_settings + limit->offset;
+    }
+    return limit;
 }
 
 static int fail_unknown(const Command *command, const char *name) {
@@ -85,6 +101,10 @@ static int fail_unknown(const Command *command, const char *name) {
         for (const Option *option = group->options; option->name && count < 127; option++) {
             names[count++] = option->name;
         }
+    }
+    for (const Option *limit = limit_options; command->takes_model && limit->name && count < 127;
+         limit++) {
+        names[count++] = limit->name;
     }
     const char *meant = closest(name, names);
     if (meant) {
@@ -117,6 +137,23 @@ static int fail_choice(const Command *command, const Option *option, const char 
                        known);
 }
 
+static bool parse_bytes(const char *text, int64_t *bytes) {
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (end == text || errno != 0 || number < 1) {
+        return false;
+    }
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    if ((*end && !unit) || (unit && end[1]) || number > INT64_MAX >> shift) {
+        return false;
+    }
+    *bytes = (int64_t)number << shift;
+    return true;
+}
+
 static int set_value(const Command *command, const Option *option, const char *value, void *field) {
     char *end;
     errno = 0;
@@ -146,6 +183,13 @@ static int set_value(const Command *command, const Option *option, const char *v
         *(int64_t *)field = number;
         return 0;
     }
+    case OPTION_BYTES:
+        if (!parse_bytes(value, field)) {
+            return usage_error(command->name,
+                               "--%s needs a number of bytes such as 500M or 4G, not '%s'",
+                               option->name, value);
+        }
+        return 0;
     case OPTION_LIST:
         append(field, value);
         return 0;
@@ -160,10 +204,10 @@ static int parse_option(const Command *command, int count, char **arguments, int
     const char *text = arguments[*at] + 2;
     const char *value = strchr(text, '=');
     size_t length = value ? (size_t)(value - text) : strlen(text);
-    size_t offset = 0;
+    void *field;
     snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name - 1),
              text);
-    const Option *option = find_option(command, name, &offset);
+    const Option *option = find_option(command, name, settings, &field);
     if (!option) {
         return fail_unknown(command, name);
     }
@@ -183,7 +227,7 @@ static int parse_option(const Command *command, int count, char **arguments, int
             return usage_error(command->name, "--%s needs a value: %s", name, option->value);
         }
     }
-    return set_value(command, option, value, (char *)settings + offset);
+    return set_value(command, option, value, field);
 }
 
 int options_parse(const Command *command, int count, char **arguments, void *settings, bool *help) {
@@ -279,6 +323,12 @@ void options_print_help(const Command *command) {
     for (const OptionGroup *group = command->groups; group->title; group++) {
         printf("\n%s:\n", group->title);
         for (const Option *option = group->options; option->name; option++) {
+            print_option(option);
+        }
+    }
+    if (command->takes_model) {
+        printf("\nLimits:\n");
+        for (const Option *option = limit_options; option->name; option++) {
             print_option(option);
         }
     }

@@ -14,6 +14,7 @@ typedef enum OptionKind {
     OPTION_CHOICE, /* const char *, one of `choices` */
     OPTION_COUNT,  /* int64_t, from 1 */
     OPTION_INDEX,  /* int64_t, from 0 */
+    OPTION_BYTES,  /* int64_t, from 1, with K, M, G or T behind it for 2^10, 2^20, ... */
     OPTION_LIST    /* TextList: may be given several times */
 } OptionKind;
 
@@ -45,6 +46,7 @@ typedef struct Command {
     const char *description;   /* paragraphs */
     const char *examples;      /* lines, each beginning with "octet" */
     const OptionGroup *groups; /* ends with a NULL title */
+    bool takes_model;          /* then it has the options of limits.h, too */
     size_t settings_size;
     size_t operands_offset; /* of a TextList */
     size_t operands_least, operands_most;

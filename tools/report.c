@@ -70,10 +70,13 @@ void report_set_quiet(bool quiet) {
 int report_failure(const OctetDiagnostic *diagnostic) {
     char text[1600];
     progress_end();
+    if (diagnostic->status == OCTET_ERROR_CANCELED && caught_signal) {
+        fprintf(stderr, "octet %s: interrupted; nothing was written\n", command_name);
+        return interrupted_exit_code();
+    }
     octet_diagnostic_format(diagnostic, text, sizeof text);
     fprintf(stderr, "octet %s: %s\n", command_name, text);
-    return diagnostic->status == OCTET_ERROR_CANCELED && caught_signal ? interrupted_exit_code()
-                                                                       : EXIT_ERROR;
+    return EXIT_ERROR;
 }
 
 int report_error(const char *format, ...) {
@@ -131,8 +134,6 @@ OctetStatus check_interrupt(OctetDiagnostic *diagnostic) {
     }
     if (diagnostic->status == OCTET_OK) {
         diagnostic->status = OCTET_ERROR_CANCELED;
-        snprintf(diagnostic->message, sizeof diagnostic->message,
-                 "interrupted; nothing was written");
     }
     return OCTET_ERROR_CANCELED;
 }

@@ -4,6 +4,7 @@
 
 #include "octet/graph.h"
 #include "octet/qconfig.h"
+#include "octet/session.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,6 +31,7 @@ typedef struct OctetPrepareOptions {
      * the full precision of their int32 sums, unless this is set (PyTorch's way; int8 outputs
      * need it). */
     bool quantize_outputs;
+    OctetLimits limits; /* of every calibrating run */
 } OctetPrepareOptions;
 
 /* Decides what becomes int8 and places observers. The graph is borrowed, unchanged, and must

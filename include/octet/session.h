@@ -17,12 +17,28 @@ typedef struct OctetSession OctetSession;
 typedef OctetStatus (*OctetObserveCallback)(void *user, const OctetValue *value,
                                             const OctetTensor *tensor);
 
+/* What one run may take; a network that nobody vouches for may ask for any amount. 0 means the
+ * default. A run that reaches a limit ends with OCTET_ERROR_LIMIT, and the message names the node,
+ * what it wanted, and the limit. */
+typedef struct OctetLimits {
+    /* For activations, workspace and what loops collect; default: half of what this machine, or the
+     * container that the process is in, has. Weights are bounded by the file that they come from.
+     */
+    uint64_t max_memory_bytes;
+    uint64_t max_iterations; /* of all loops (Loop, Scan) together; 10,000,000 */
+    double max_seconds;      /* 600. Looked at between nodes and iterations. */
+    /* Asked between nodes and iterations; true ends the run with OCTET_ERROR_CANCELED. May be
+     * NULL. */
+    bool (*canceled)(void *user);
+    void *canceled_user;
+} OctetLimits;
+
 typedef struct OctetSessionOptions {
     OctetThreadPool *pool; /* NULL: one thread. Must outlive the session. */
     OctetRequantize requantize;
-    uint64_t max_memory_bytes; /* for activations; 0: 4 GiB */
-    bool int8_outputs;         /* quantized outputs come as integers with qparams, not as f32 */
-    bool per_node_times;       /* measure; see octet_session_node_info */
+    OctetLimits limits;
+    bool int8_outputs;   /* quantized outputs come as integers with qparams, not as f32 */
+    bool per_node_times; /* measure; see octet_session_node_info */
     /* If set, `observe` is called for the values for which observe_filter (NULL: all) is true.
      * Fusions that would hide such a value are left out. */
     OctetObserveCallback observe;

@@ -6,6 +6,10 @@
 
 #include <inttypes.h>
 
+/* A node with this many multiply-accumulates or bytes takes a thousand times what a look at the
+ * clock takes. */
+enum { LONG_WORK = 1 << 18 };
+
 /* Splits the nodes into those that are planned and those whose shapes the data decide. node->plan
  * is non-NULL for the planned ones. */
 static void split(OctCompile *c) {
@@ -117,23 +121,48 @@ static OctetStatus add_step(OctCompile *c, const OctNode *node) {
     }
     OctetStatus status = oct_prepare_node(c->session, plan->graph, node, &step->op, c->diagnostic);
     forget_weights(node);
+    step->is_long = step->op.macs > LONG_WORK || step->bytes > LONG_WORK;
     if (status == OCTET_OK && step->op.workspace_bytes > plan->workspace_bytes) {
         plan->workspace_bytes = step->op.workspace_bytes;
     }
     return status;
 }
 
-static OctetStatus check_limit(const OctCompile *c) {
-    const OctPlan *plan = c->plan;
-    size_t needed;
-    uint64_t limit = c->session->options.max_memory_bytes;
-    if (!oct_add_size(plan->arena_bytes, plan->workspace_bytes, &needed) || needed > limit) {
-        return oct_fail(c->diagnostic, OCTET_ERROR_LIMIT,
-                        "the network needs %zu bytes for activations and %zu for work space at "
-                        "these shapes, more than the limit of %" PRIu64,
-                        plan->arena_bytes, plan->workspace_bytes, limit);
+/* The node whose output is the largest: the one that a message about memory is to name. */
+static const OctNode *largest_node(const OctCompile *c, size_t *bytes) {
+    const OctNode *largest = NULL;
+    *bytes = 0;
+    for (int32_t i = 0; i < c->order_count; i++) {
+        for (int32_t k = 0; k < c->order[i]->output_count; k++) {
+            const OctValue *output = c->order[i]->outputs[k];
+            size_t own = 0;
+            if (output && !output->constant &&
+                oct_tensor_bytes(oct_value_storage(output), &output->shape, &own, NULL) ==
+                    OCTET_OK &&
+                own > *bytes) {
+                *bytes = own;
+                largest = c->order[i];
+            }
+        }
     }
-    return OCTET_OK;
+    return largest;
+}
+
+static OctetStatus check_limit(const OctCompile *c) {
+    const OctetLimits *limits = &c->session->options.limits;
+    const OctPlan *plan = c->plan;
+    size_t needed, largest;
+    if (oct_add_size(plan->arena_bytes, plan->workspace_bytes, &needed) &&
+        needed <= limits->max_memory_bytes) {
+        return OCTET_OK;
+    }
+    const OctNode *node = largest_node(c, &largest);
+    return oct_fail_node(c->diagnostic, OCTET_ERROR_LIMIT, node ? node->name : NULL,
+                         "at these shapes the network needs %zu bytes for activations, %zu of them "
+                         "for what this node makes, and %zu for work space, more than the limit of "
+                         "%" PRIu64 "; raise max_memory_bytes (--max-memory) if that is meant",
+                         plan->arena_bytes, largest, plan->workspace_bytes,
+                         limits->max_memory_bytes);
 }
 
 static OctetStatus make_outputs(OctCompile *c) {

@@ -7,9 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A loop that a file asks for must end. */
-enum { MOST_ITERATIONS = 10 * 1000 * 1000 };
-
 bool oct_is_control(const OctNode *node) {
     return oct_node_is(node, "If") || oct_node_is(node, "Loop") || oct_node_is(node, "Scan");
 }
@@ -93,11 +90,18 @@ static OctetStatus run_if(OctScope *scope, OctCell *cell, OctetDiagnostic *diagn
 typedef struct Stack {
     OctDynamicValue *items;
     int32_t count, capacity;
+    size_t bytes; /* of the list, counted against the limit */
 } Stack;
 
-static OctetStatus push(Stack *stack, const OctDynamicValue *value, OctetDiagnostic *diagnostic) {
+static OctetStatus push(OctScope *scope, Stack *stack, const OctDynamicValue *value,
+                        OctetDiagnostic *diagnostic) {
     if (!value || !value->view.data) {
         return oct_fail(diagnostic, OCTET_ERROR_SHAPE, "only tensors can be collected");
+    }
+    if (stack->count == stack->capacity) {
+        size_t more = ((size_t)stack->capacity + 8) * sizeof *stack->items;
+        OCT_TRY(oct_dynamic_spend(scope, more, "the list of what it collects", diagnostic));
+        stack->bytes += more;
     }
     if (!oct_grow(&stack->items, &stack->capacity, stack->count + 1, sizeof *stack->items)) {
         return oct_fail_memory(diagnostic);
@@ -108,11 +112,12 @@ static OctetStatus push(Stack *stack, const OctDynamicValue *value, OctetDiagnos
     return OCTET_OK;
 }
 
-static void clear_stacks(Stack *stacks, int32_t count) {
+static void clear_stacks(OctScope *scope, Stack *stacks, int32_t count) {
     for (int32_t s = 0; s < count && stacks; s++) {
         for (int32_t i = 0; i < stacks[s].count; i++) {
             oct_dynamic_drop(&stacks[s].items[i]);
         }
+        oct_dynamic_release(scope->dynamic, stacks[s].bytes);
         oct_free(stacks[s].items);
     }
     oct_free(stacks);
@@ -189,16 +194,14 @@ static OctetStatus read_limit(const Loop *loop, int64_t *limit, OctetDiagnostic 
 static OctetStatus iterate(Loop *loop, int64_t limit, bool condition, OctetDiagnostic *diagnostic) {
     OctScope *body = loop->body;
     for (int64_t i = 0; i < limit && condition; i++) {
-        if (i == MOST_ITERATIONS) {
-            return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "more than %d iterations",
-                            (int)MOST_ITERATIONS);
-        }
+        OCT_TRY(oct_watch_iterate(&body->session->watch, diagnostic));
         OCT_TRY(scalar(body, child_input(body, 0), OCTET_S64, i, diagnostic));
         OCT_TRY(scalar(body, child_input(body, 1), OCTET_BOOL, 1, diagnostic));
         OCT_TRY(oct_scope_run(body, diagnostic));
         OCT_TRY(read_condition(child_output(body, 0), &condition, diagnostic));
         for (int32_t s = 0; s < loop->stacked; s++) {
-            OCT_TRY(push(&loop->stacks[s], child_output(body, 1 + loop->carried + s), diagnostic));
+            OCT_TRY(push(body, &loop->stacks[s], child_output(body, 1 + loop->carried + s),
+                         diagnostic));
         }
         for (int32_t k = 0; k < loop->carried; k++) {
             oct_dynamic_share(child_input(body, 2 + k), child_output(body, 1 + k));
@@ -252,7 +255,7 @@ static OctetStatus run_loop(OctScope *scope, OctCell *cell, OctetDiagnostic *dia
     if (status == OCTET_OK) {
         status = finish_loop(&loop, diagnostic);
     }
-    clear_stacks(loop.stacks, loop.stacked);
+    clear_stacks(scope, loop.stacks, loop.stacked);
     return status;
 }
 
@@ -327,12 +330,14 @@ static OctetStatus slice(Scan *scan, int32_t k, int64_t i, OctetDiagnostic *diag
 
 static OctetStatus scan_all(Scan *scan, OctetDiagnostic *diagnostic) {
     for (int64_t i = 0; i < scan->length; i++) {
+        OCT_TRY(oct_watch_iterate(&scan->scope->session->watch, diagnostic));
         for (int32_t k = 0; k < scan->scanned; k++) {
             OCT_TRY(slice(scan, k, i, diagnostic));
         }
         OCT_TRY(oct_scope_run(scan->body, diagnostic));
         for (int32_t s = 0; s < scan->stacked; s++) {
-            OCT_TRY(push(&scan->stacks[s], child_output(scan->body, scan->states + s), diagnostic));
+            OCT_TRY(push(scan->body, &scan->stacks[s], child_output(scan->body, scan->states + s),
+                         diagnostic));
         }
         for (int32_t k = 0; k < scan->states; k++) {
             oct_dynamic_share(child_input(scan->body, k), child_output(scan->body, k));
@@ -385,7 +390,7 @@ static OctetStatus run_scan(OctScope *scope, OctCell *cell, OctetDiagnostic *dia
     if (status == OCTET_OK) {
         status = finish_scan(&scan, diagnostic);
     }
-    clear_stacks(scan.stacks, scan.stacked);
+    clear_stacks(scope, scan.stacks, scan.stacked);
     return status;
 }
 

@@ -114,6 +114,8 @@ static OctetStatus prepare_cell(OctScope *scope, OctCell *cell, OctetDiagnostic 
     if (bytes > scope->dynamic->workspace_bytes) {
         oct_aligned_free(scope->dynamic->workspace);
         scope->dynamic->workspace_bytes = 0;
+        scope->dynamic->workspace = NULL;
+        OCT_TRY(oct_dynamic_check(scope, bytes, "its work space", diagnostic));
         scope->dynamic->workspace = oct_aligned_alloc(bytes);
         if (!scope->dynamic->workspace) {
             return oct_fail_memory(diagnostic);
@@ -212,6 +214,7 @@ static void consume_inputs(OctScope *scope, const OctNode *node) {
 
 static OctetStatus run_node(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
     const OctNode *node = cell->node;
+    OCT_TRY(oct_watch_check(&scope->session->watch, diagnostic));
     if (node->op->flags & OCT_OP_ENGINE) {
         return oct_is_control(node) ? oct_control_run(scope, cell, diagnostic)
                                     : oct_sequence_run(scope, cell, diagnostic);

@@ -62,7 +62,8 @@ typedef struct OctScope {
 struct OctDynamic {
     OctetSession *session;
     OctScope *root;
-    uint64_t live_bytes; /* of all buffers */
+    uint64_t arena_bytes; /* of the planned part, which count against the same limit */
+    uint64_t live_bytes;  /* of all buffers and lists */
     void *workspace;
     size_t workspace_bytes;
     uint64_t runs; /* that were measured */
@@ -80,6 +81,14 @@ OctDynamicValue *oct_scope_value(OctScope *scope, const OctValue *value);
 /* Hands a value on without copying; `to` lets go of what it had. */
 void oct_dynamic_share(OctDynamicValue *to, const OctDynamicValue *from);
 void oct_dynamic_drop(OctDynamicValue *value);
+/* Counts bytes against the session's limit on memory; `what` wants them. Give them back with
+ * oct_dynamic_release. */
+OctetStatus oct_dynamic_spend(OctScope *scope, size_t bytes, const char *what,
+                              OctetDiagnostic *diagnostic);
+void oct_dynamic_release(OctDynamic *dynamic, size_t bytes);
+/* Checks them without counting them. */
+OctetStatus oct_dynamic_check(const OctScope *scope, size_t bytes, const char *what,
+                              OctetDiagnostic *diagnostic);
 /* Gives a value new memory of this shape. */
 OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetDType dtype,
                                  const OctetShape *shape, OctetDiagnostic *diagnostic);

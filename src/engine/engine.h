@@ -3,6 +3,7 @@
 #ifndef OCT_ENGINE_ENGINE_H
 #define OCT_ENGINE_ENGINE_H
 
+#include "engine/limits.h"
 #include "engine/pack.h"
 #include "octet/session.h"
 
@@ -30,6 +31,7 @@ typedef struct OctStep {
     OctRun run;
     const OctNode *node;
     bool observed;
+    bool is_long; /* long enough for looking at the clock before it */
     double bytes;
     double seconds;
     uint64_t runs;
@@ -69,7 +71,8 @@ typedef struct OctPlan {
 
 struct OctetSession {
     const OctGraph *graph;
-    OctetSessionOptions options;
+    OctetSessionOptions options; /* its limits with the defaults put in */
+    OctWatch watch;              /* of the run that is under way */
     OctPackStore *packs;
     bool observe_any_layout; /* see observe.h */
     const OctGraph *base;    /* what plans are made from: simplified, shared or own_base */

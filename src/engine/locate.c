@@ -178,11 +178,12 @@ static OctetStatus place_roots(OctCompile *c, OctMemoryBlock *blocks, int32_t *n
         }
     }
     for (int32_t i = 0; i < graph->input_count; i++) {
-        const OctValue *input = graph->inputs[i];
-        for (int32_t v = 0; v < graph->value_count; v++) {
-            if (!c->dynamic[v] && root_of(c, graph->values[v]) == input->id) {
-                plan->places[v] = (OctPlace){.kind = OCT_PLACE_INPUT, .index = i};
-            }
+        numbers[graph->inputs[i]->id] = i; /* inputs are no blocks */
+    }
+    for (int32_t i = 0; i < graph->value_count; i++) {
+        int32_t root = root_of(c, graph->values[i]);
+        if (!c->dynamic[i] && graph->values[root]->is_input) {
+            plan->places[i] = (OctPlace){.kind = OCT_PLACE_INPUT, .index = numbers[root]};
         }
     }
     for (int32_t i = 0; i < graph->output_count; i++) {

@@ -49,6 +49,9 @@ OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const
     if (known) {
         return note_float_node(session, node, own.message, diagnostic);
     }
+    if (status == OCTET_OK) {
+        status = oct_limits_check_work(&session->options.limits, op->macs, prepare.threads, &own);
+    }
     if (status != OCTET_OK) {
         oct_fail_node(diagnostic, status, *own.node ? own.node : node->name, "%s", own.message);
     }

@@ -50,6 +50,12 @@ static void bind_arena(const OctetSession *session, OctPlan *plan) {
 static OctetStatus run_step(const OctetSession *session, OctStep *step,
                             OctetDiagnostic *diagnostic) {
     step->run.diagnostic = diagnostic;
+    if (step->is_long) {
+        OctetStatus status = oct_watch_check(&session->watch, diagnostic);
+        if (status != OCTET_OK) {
+            return oct_fail_in_node(diagnostic, status, step->node->name);
+        }
+    }
     if (step->op.run) {
         OctetStatus status = step->op.run(step->op.state, &step->run);
         if (status != OCTET_OK) {
@@ -96,6 +102,7 @@ static void run_copies(const OctetSession *session, const OctPlan *plan,
 
 OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor *const *inputs,
                          OctetDiagnostic *diagnostic) {
+    OCT_TRY(oct_watch_canceled(&session->watch, diagnostic));
     OCT_TRY(provide_arena(session, plan, diagnostic));
     if (plan->bound_arena != session->arena) {
         bind_arena(session, plan);

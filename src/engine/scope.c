@@ -8,9 +8,12 @@
 struct OctBuffer {
     int32_t holders;
     OctDynamic *dynamic;
-    size_t bytes;
+    size_t bytes; /* counted against the limit */
     void *data;
 };
+
+/* What a tensor takes beside its elements: millions of scalars count, too. */
+enum { BUFFER_OVERHEAD = 192 };
 
 /* ---- values ---- */
 
@@ -28,7 +31,7 @@ static void release_list(OctList *list) {
         for (int32_t i = 0; i < list->count; i++) {
             oct_dynamic_drop(&list->items[i]);
         }
-        list->dynamic->live_bytes -= list->bytes;
+        oct_dynamic_release(list->dynamic, list->bytes);
         oct_free(list);
     }
 }
@@ -37,7 +40,7 @@ void oct_dynamic_drop(OctDynamicValue *value) {
     OctBuffer *buffer = value->buffer;
     OctList *list = value->list;
     if (buffer && --buffer->holders == 0) {
-        buffer->dynamic->live_bytes -= buffer->bytes;
+        oct_dynamic_release(buffer->dynamic, buffer->bytes);
         oct_aligned_free(buffer->data);
         oct_free(buffer);
     }
@@ -70,26 +73,31 @@ void oct_dynamic_share(OctDynamicValue *to, const OctDynamicValue *from) {
     to->absent = absent;
 }
 
-/* Counts bytes against the session's limit. */
-static OctetStatus spend(OctScope *scope, size_t bytes, const char *what,
-                         OctetDiagnostic *diagnostic) {
-    OctDynamic *dynamic = scope->dynamic;
-    uint64_t limit = scope->session->options.max_memory_bytes;
-    if (bytes > limit || dynamic->live_bytes > limit - bytes) {
-        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
-                        "a %s of %zu bytes exceeds the limit on memory", what, bytes);
-    }
-    dynamic->live_bytes += bytes;
+OctetStatus oct_dynamic_check(const OctScope *scope, size_t bytes, const char *what,
+                              OctetDiagnostic *diagnostic) {
+    const OctDynamic *dynamic = scope->dynamic;
+    uint64_t used = dynamic->arena_bytes + dynamic->live_bytes + dynamic->workspace_bytes;
+    return oct_limits_check_memory(&scope->session->options.limits, used, bytes, what, diagnostic);
+}
+
+OctetStatus oct_dynamic_spend(OctScope *scope, size_t bytes, const char *what,
+                              OctetDiagnostic *diagnostic) {
+    OCT_TRY(oct_dynamic_check(scope, bytes, what, diagnostic));
+    scope->dynamic->live_bytes += bytes;
     return OCTET_OK;
+}
+
+void oct_dynamic_release(OctDynamic *dynamic, size_t bytes) {
+    dynamic->live_bytes -= bytes;
 }
 
 OctetStatus oct_dynamic_new_list(OctScope *scope, OctDynamicValue *value, int32_t count,
                                  OctetDiagnostic *diagnostic) {
     size_t bytes = sizeof(OctList) + (size_t)count * sizeof(OctDynamicValue);
-    OCT_TRY(spend(scope, bytes, "sequence", diagnostic));
+    OCT_TRY(oct_dynamic_spend(scope, bytes, "a sequence that it makes", diagnostic));
     OctList *list = oct_calloc(1, bytes);
     if (!list) {
-        scope->dynamic->live_bytes -= bytes;
+        oct_dynamic_release(scope->dynamic, bytes);
         return oct_fail_memory(diagnostic);
     }
     list->holders = 1;
@@ -109,17 +117,21 @@ OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetD
     OctDynamic *dynamic = scope->dynamic;
     size_t bytes;
     OCT_TRY(oct_tensor_bytes(dtype, shape, &bytes, diagnostic));
-    OCT_TRY(spend(scope, bytes, "tensor", diagnostic));
+    size_t counted;
+    if (!oct_add_size(bytes, BUFFER_OVERHEAD, &counted)) {
+        counted = bytes;
+    }
+    OCT_TRY(oct_dynamic_spend(scope, counted, "a tensor that it makes", diagnostic));
     OctBuffer *buffer = oct_calloc(1, sizeof *buffer);
     void *data = oct_aligned_alloc(bytes);
     if (!buffer || !data) {
         oct_free(buffer);
         oct_aligned_free(data);
-        dynamic->live_bytes -= bytes;
+        oct_dynamic_release(dynamic, counted);
         return oct_fail_memory(diagnostic);
     }
     memset(data, 0, bytes);
-    *buffer = (OctBuffer){1, dynamic, bytes, data};
+    *buffer = (OctBuffer){1, dynamic, counted, data};
     oct_dynamic_drop(value);
     value->buffer = buffer;
     value->view = (OctView){data, dtype, *shape};
@@ -227,6 +239,7 @@ OctetStatus oct_dynamic_create(OctetSession *session, OctPlan *plan, OctetDiagno
         return oct_fail_memory(diagnostic);
     }
     dynamic->session = session;
+    dynamic->arena_bytes = plan->arena_bytes + plan->workspace_bytes;
     plan->dynamic = dynamic;
     return make_scope(dynamic, plan->graph, NULL, false, &dynamic->root, diagnostic);
 }

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-static const uint64_t default_memory_bytes = 4ULL << 30;
-
 OctetStatus octet_session_create(const OctetGraph *graph, const OctetSessionOptions *options,
                                  OctetSession **session, OctetDiagnostic *diagnostic) {
     if (!graph || !session) {
@@ -21,9 +19,7 @@ OctetStatus octet_session_create(const OctetGraph *graph, const OctetSessionOpti
     if (options) {
         made->options = *options;
     }
-    if (made->options.max_memory_bytes == 0) {
-        made->options.max_memory_bytes = default_memory_bytes;
-    }
+    oct_limits_complete(&made->options.limits);
     OctetStatus status = oct_pack_store_acquire(graph, &made->packs, diagnostic);
     if (status == OCTET_OK) {
         status = oct_plan_base(made, diagnostic);
@@ -179,6 +175,7 @@ static OctetStatus plan_and_run(OctetSession *session, const OctetTensor *const 
                                 OctetShape *shapes, bool *integers, OctetDiagnostic *diagnostic) {
     OctetStatus status;
     OCT_TRY(check_inputs(session, inputs, shapes, integers, diagnostic));
+    oct_watch_start(&session->watch, &session->options.limits);
     do {
         OCT_TRY(choose_plan(session, shapes, integers, diagnostic));
         session->replan = false;

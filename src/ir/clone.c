@@ -127,6 +127,7 @@ static OctetStatus clone_into(const OctGraph *from, OctGraph *to, const Scope *o
     }
     to->name = oct_arena_strdup(to->arena, from->name ? from->name : "graph");
     to->quantized = from->quantized;
+    to->fold_budget = from->fold_budget;
     to->next_name = from->next_name;
     for (int32_t i = 0; i < from->value_count && status == OCTET_OK; i++) {
         scope.copies[i] = clone_value(to, from->values[i]);

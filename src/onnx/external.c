@@ -142,9 +142,11 @@ OctetStatus oct_external_find(const Onnx__TensorProto *proto, OctDataSource *sou
             bytes, (unsigned long long)*offset, location, (unsigned long long)size);
     }
     if (bytes > source->external_left) {
-        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
-                        "with its external data (%zu bytes) the model is larger than accepted",
-                        bytes);
+        return oct_fail(
+            diagnostic, OCTET_ERROR_LIMIT,
+            "with its external data (%zu bytes) the model is larger than accepted; raise "
+            "max_file_bytes (--max-file) if that is meant",
+            bytes);
     }
     source->external_left -= bytes;
     return OCTET_OK;

@@ -316,6 +316,7 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
                    .external_left = limit > file.size ? limit - file.size : 0,
                    .dense_left = DENSE_BYTES,
                    .mapping = in_place ? mapping : NULL},
+        .max_nodes = chosen.max_nodes ? chosen.max_nodes : DEFAULT_NODES,
         .nodes_left = chosen.max_nodes ? chosen.max_nodes : DEFAULT_NODES,
         .function_bytes_left = FUNCTION_BYTES,
         .max_depth = depth < MAX_DEPTH ? depth : MAX_DEPTH,
@@ -357,7 +358,16 @@ OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options, 
         options && options->max_file_bytes ? options->max_file_bytes : DEFAULT_FILE_BYTES;
     OctMapping *mapping;
     *graph = NULL;
-    OCT_TRY(oct_mapping_open(path, limit, options && options->copy_file, &mapping, diagnostic));
+    OctetDiagnostic own = {0};
+    OctetStatus opened =
+        oct_mapping_open(path, limit, options && options->copy_file, &mapping, &own);
+    if (opened != OCTET_OK) {
+        opened = oct_fail(diagnostic, opened, "%s%s", own.message,
+                          opened == OCTET_ERROR_LIMIT
+                              ? "; raise max_file_bytes (--max-file) if that is meant"
+                              : "");
+        return oct_fail_in_file(diagnostic, opened, path);
+    }
     OctSpan file = {oct_mapping_data(mapping), oct_mapping_bytes(mapping)};
     char *folder = folder_of(path);
     if (!folder) {
@@ -378,7 +388,9 @@ OctetStatus octet_model_load_memory(const void *data, size_t size, const char *n
     *graph = NULL;
     if (size > limit) {
         status = oct_fail(diagnostic, OCTET_ERROR_LIMIT,
-                          "the model has %zu bytes, at most %" PRIu64 " are accepted", size, limit);
+                          "the model has %zu bytes, at most %" PRIu64
+                          " are accepted; raise max_file_bytes (--max-file) if that is meant",
+                          size, limit);
     } else {
         status = load((OctSpan){data, size}, NULL, NULL, options, graph, diagnostic);
     }

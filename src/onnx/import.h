@@ -22,7 +22,7 @@ typedef struct OctImport {
     OctGraph *root;
     OctDataSource source;
     OctNames functions; /* by "domain:name" and "domain:name:overload"; see import_function.c */
-    uint64_t nodes_left;
+    uint64_t max_nodes, nodes_left;
     uint64_t function_bytes_left; /* bytes of functions' messages that calls may still expand to */
     uint32_t max_depth;
     bool lenient;

@@ -254,7 +254,9 @@ OctetStatus oct_function_expand(OctImport *import, OctScope *scope, const Onnx__
     }
     if (scope->depth >= import->max_depth) {
         return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT,
-                        "subgraphs and functions are nested more than %u deep", import->max_depth);
+                        "subgraphs and functions are nested more than %u deep; raise max_depth "
+                        "(--max-depth) if that is meant",
+                        import->max_depth);
     }
     if (function->bytes > import->function_bytes_left) {
         return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT,

@@ -221,7 +221,9 @@ OctetStatus oct_import_child(OctImport *import, const OctScope *scope,
                              const Onnx__GraphProto *proto, OctGraph **child) {
     if (scope->depth >= import->max_depth) {
         return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT,
-                        "subgraphs and functions are nested more than %u deep", import->max_depth);
+                        "subgraphs and functions are nested more than %u deep; raise max_depth "
+                        "(--max-depth) if that is meant",
+                        import->max_depth);
     }
     OctGraph *graph = oct_graph_create_child(scope->graph);
     const char *name = oct_arena_strdup(scope->graph->arena, oct_text(proto->name));

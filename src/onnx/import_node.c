@@ -2,6 +2,7 @@
 #include "base/tensor.h"
 #include "onnx/import.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -297,7 +298,9 @@ static OctetStatus import_constant(OctImport *import, const OctScope *scope,
 static OctetStatus spend_node(OctImport *import) {
     if (import->nodes_left == 0) {
         return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT,
-                        "the model has more nodes than are accepted");
+                        "the model has more than %" PRIu64 " nodes, those of its functions and "
+                        "subgraphs included; raise max_nodes (--max-nodes) if that is meant",
+                        import->max_nodes);
     }
     import->nodes_left--;
     return OCTET_OK;

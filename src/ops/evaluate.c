@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+/* What a node that is run once to fold it may take: a few seconds, and some times its result. */
+enum { WORKSPACE_FACTOR = 8 };
+#define MOST_MACS 1e10
+
 bool oct_node_is_evaluable(const OctNode *node) {
     if (node->dead || !node->op || !node->op->prepare ||
         (node->op->flags & (OCT_OP_RANDOM | OCT_OP_ENGINE))) {
@@ -79,6 +83,14 @@ static OctetStatus bind(Evaluation *evaluation) {
 static OctetStatus run_prepared(Evaluation *evaluation, OctPreparedOp *prepared) {
     const OctNode *node = evaluation->node;
     void *workspace = NULL;
+    if (prepared->workspace_bytes > WORKSPACE_FACTOR * evaluation->max_bytes ||
+        prepared->macs > MOST_MACS) {
+        return oct_fail_node(
+            evaluation->diagnostic, OCTET_ERROR_LIMIT, node->name,
+            "it takes %zu bytes of work space and %.3g multiply-accumulates, which "
+            "is above the limit",
+            prepared->workspace_bytes, prepared->macs);
+    }
     if (prepared->workspace_bytes) {
         workspace = oct_aligned_alloc(prepared->workspace_bytes);
         if (!workspace) {

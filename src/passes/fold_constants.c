@@ -8,6 +8,34 @@
  * shape must not fill the memory, and a large Expand only makes the file larger. */
 enum { MAX_FOLDED_BYTES = 64 * 1024 * 1024 };
 
+/* What all folded results of a graph and its children may take together: a multiple of the
+ * constants that came with it, or this, which many small hostile nodes must not exceed either. */
+static const size_t least_budget = (size_t)256 << 20;
+
+static size_t *budget_of(OctGraph *graph) {
+    while (graph->parent) {
+        graph = graph->parent;
+    }
+    if (graph->fold_budget > 0) {
+        return &graph->fold_budget;
+    }
+    size_t bytes = 0;
+    for (int32_t i = 0; i < graph->value_count; i++) {
+        const OctetTensor *tensor = oct_value_tensor(graph->values[i]);
+        if (tensor && !oct_add_size(bytes, tensor->bytes, &bytes)) {
+            bytes = SIZE_MAX;
+            break;
+        }
+    }
+    graph->fold_budget = bytes < SIZE_MAX / 4 ? 2 * bytes + least_budget : SIZE_MAX / 2;
+    return &graph->fold_budget;
+}
+
+/* At least one byte stays, since none means that it was not counted. */
+static void spend(size_t *budget, size_t bytes) {
+    *budget = bytes < *budget ? *budget - bytes : 1;
+}
+
 /* Shape results and the like, whose value inference knows without computing. */
 static bool fold_known(OctGraph *graph, OctValue *value) {
     OctetTensor *tensor;
@@ -52,14 +80,16 @@ static bool worth_folding(const OctNode *node) {
     return oct_node_is_evaluable(node);
 }
 
-static OctetStatus fold_node(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+static OctetStatus fold_node(OctGraph *graph, OctNode *node, size_t *budget,
+                             OctetDiagnostic *diagnostic) {
     enum { MOST_OUTPUTS = 64 };
     OctetTensor *outputs[MOST_OUTPUTS];
     OctetDiagnostic ignored = {0};
     if (node->output_count > MOST_OUTPUTS) {
         return OCTET_OK;
     }
-    OctetStatus status = oct_node_evaluate(graph, node, MAX_FOLDED_BYTES, outputs, &ignored);
+    size_t most = *budget < MAX_FOLDED_BYTES ? *budget : MAX_FOLDED_BYTES;
+    OctetStatus status = oct_node_evaluate(graph, node, most, outputs, &ignored);
     if (status == OCTET_ERROR_OUT_OF_MEMORY) {
         return oct_fail_memory(diagnostic);
     }
@@ -71,6 +101,7 @@ static OctetStatus fold_node(OctGraph *graph, OctNode *node, OctetDiagnostic *di
     memcpy(values, node->outputs, (size_t)count * sizeof *values);
     oct_graph_remove_node(graph, node);
     for (int32_t k = 0; k < count; k++) {
+        spend(budget, outputs[k] ? outputs[k]->bytes : 0);
         if (values[k] && !oct_graph_set_constant(graph, values[k], outputs[k])) {
             status = oct_fail_memory(diagnostic);
         }
@@ -79,6 +110,7 @@ static OctetStatus fold_node(OctGraph *graph, OctNode *node, OctetDiagnostic *di
 }
 
 OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    size_t *budget = budget_of(graph);
     for (int32_t i = 0; i < graph->node_count; i++) {
         OctNode *node = graph->nodes[i];
         if (node->dead) {
@@ -97,7 +129,7 @@ OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic
             continue;
         }
         if (worth_folding(node)) {
-            OCT_TRY(fold_node(graph, node, diagnostic));
+            OCT_TRY(fold_node(graph, node, budget, diagnostic));
         }
     }
     return OCTET_OK;

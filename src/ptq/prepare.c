@@ -47,9 +47,10 @@ static OctetStatus check_graph(const OctGraph *graph, OctetDiagnostic *diagnosti
     return OCTET_OK;
 }
 
-static OctetStatus start_session(OctetPrepared *prepared, OctetThreadPool *pool,
+static OctetStatus start_session(OctetPrepared *prepared, const OctetPrepareOptions *chosen,
                                  OctetDiagnostic *diagnostic) {
-    OctetSessionOptions options = {.pool = pool,
+    OctetSessionOptions options = {.pool = chosen->pool,
+                                   .limits = chosen->limits,
                                    .observe = on_value,
                                    .observe_filter = wants_observing,
                                    .observe_user = prepared};
@@ -87,7 +88,7 @@ OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigMapping *ma
         status = oct_group_values(made, diagnostic);
     }
     if (status == OCTET_OK) {
-        status = start_session(made, options->pool, diagnostic);
+        status = start_session(made, options, diagnostic);
     }
     if (status != OCTET_OK) {
         octet_prepared_free(made);
