@@ -8,6 +8,7 @@
 typedef struct Case {
     size_t pixels, taps, k, channels, first_channel, out_gap;
     bool direct, row_bias;
+    bool small;     /* weights of 7 bits */
     bool neighbors; /* the weights of one position lie side by side, not those of one channel */
     int x_kind, w_kind;
     OctQ8Epilogue epilogue;
@@ -97,6 +98,9 @@ static inline void run_conv_case(const OctQ8ConvBundle *bundle, CheckRandom *ran
     memset(expected, CHECK_CANARY, out_count * element);
     check_bytes(random, c->x_kind, input.data, input.size);
     check_bytes(random, c->w_kind, weights.data, weights.size);
+    for (size_t i = 0; i < weights.size && c->small; i++) {
+        ((int8_t *)weights.data)[i] /= 2;
+    }
     check_bytes(random, CHECK_BYTES_RANDOM, residual.data, residual.size);
     int32_t *b = (int32_t *)bias.data;
     float *m = (float *)multipliers.data;
@@ -169,9 +173,14 @@ static inline void run_conv_case(const OctQ8ConvBundle *bundle, CheckRandom *ran
     check_buffer_free(&residual);
 }
 
-static inline void check_conv_bundle(const OctQ8ConvBundle *bundle) {
+static inline void check_conv_bundle_with(const OctQ8ConvBundle *bundle, bool small) {
     CheckRandom random = check_random(1);
-    Case deep = {.pixels = 3, .taps = 2, .k = 17001, .channels = 21, .epilogue = {.maximum = 255}};
+    Case deep = {.pixels = 3,
+                 .taps = 2,
+                 .k = 17001,
+                 .channels = 21,
+                 .small = small,
+                 .epilogue = {.maximum = 255}};
     run_conv_case(bundle, &random, &deep); /* deeper than any kernel's buffers */
     for (int i = 0; i < 1200; i++) {
         Case c = {.pixels = (size_t)check_range(&random, 1, i % 4 ? 14 : 40),
@@ -180,6 +189,7 @@ static inline void check_conv_bundle(const OctQ8ConvBundle *bundle) {
                   .channels = (size_t)check_range(&random, 1, i % 4 ? 70 : 200),
                   .out_gap = (size_t)check_range(&random, 0, 3),
                   .direct = i % 3 == 0,
+                  .small = small,
                   .neighbors = i % 7 < 3,
                   .row_bias = i % 5 == 0,
                   .x_kind = (int)check_range(&random, 0, CHECK_BYTES - 1),
@@ -196,6 +206,13 @@ static inline void check_conv_bundle(const OctQ8ConvBundle *bundle) {
             c.first_channel = bundle->nr;
         }
         run_conv_case(bundle, &random, &c);
+    }
+}
+
+static inline void check_conv_bundle(const OctQ8ConvBundle *bundle) {
+    check_conv_bundle_with(bundle, false);
+    if (bundle->for_small_pairs) {
+        check_conv_bundle_with(bundle->for_small_pairs, true);
     }
 }
 

@@ -60,6 +60,35 @@ static void test_pack_strides(void **state) {
     }
 }
 
+/* 255 * (a + b) must fit 16 bits; a and b of different signs help each other. */
+static void test_pairs(void **state) {
+    (void)state;
+    static const struct {
+        int8_t a, b;
+        bool fits;
+    } cases[] = {{64, 64, true},    {64, 65, false},  {-64, -64, true}, {-64, -65, false},
+                 {127, -128, true}, {127, 1, true},   {127, 2, false},  {-128, 0, true},
+                 {-128, -1, false}, {-127, -1, true}, {127, 127, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        /* the pair in question is the last of the second channel's second tap */
+        int8_t weights[2][2][5] = {{{0}}};
+        weights[1][1][2] = cases[i].a;
+        weights[1][1][3] = cases[i].b;
+        OctQ8PackSource source = {.weights = &weights[0][0][0],
+                                  .channel_stride = 10,
+                                  .tap_stride = 5,
+                                  .k_stride = 1,
+                                  .channels = 2,
+                                  .taps = 2,
+                                  .k = 5};
+        assert_int_equal(oct_q8_pairs_fit(&source), cases[i].fits);
+        weights[1][1][4] = 127; /* has no neighbor */
+        assert_int_equal(oct_q8_pairs_fit(&source), cases[i].fits);
+        weights[1][1][1] = 127; /* is of another pair */
+        assert_int_equal(oct_q8_pairs_fit(&source), cases[i].fits);
+    }
+}
+
 static void test_depthwise(void **state) {
     (void)state;
     OctetCpu levels[6];
@@ -74,6 +103,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_pack_strides),
+        cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_depthwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

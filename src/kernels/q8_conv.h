@@ -57,7 +57,14 @@ typedef struct OctQ8ConvBundle {
     /* `packed` is aligned to 64 bytes. */
     void (*pack)(const OctQ8PackSource *source, void *packed);
     void (*kernel)(const OctQ8ConvArgs *args);
+    /* A faster bundle for weights that pass oct_q8_pairs_fit, or NULL. */
+    const struct OctQ8ConvBundle *for_small_pairs;
 } OctQ8ConvBundle;
+
+/* Whether no sum of two neighboring products, at positions 2i and 2i + 1 of a tap, can leave 16
+ * bits, whatever the activations: for each of them in every channel, the positive weights sum to at
+ * most 128 and the negative ones to at least -128 (255 * 128 < 2^15). */
+bool oct_q8_pairs_fit(const OctQ8PackSource *source);
 
 /* The best bundle of `cpu` (a level, see octet_get_cpu). */
 const OctQ8ConvBundle *oct_q8_conv_select(OctetCpu cpu);

@@ -226,11 +226,35 @@ static OctetStatus get_block(OctQ8Conv *conv, const OctQ8ConvParams *params, con
     return oct_block_get(params->blocks, &request, &conv->packed, diagnostic);
 }
 
+static OctQ8PackSource source_of_group(const OctQ8Conv *conv, const OctQ8ConvParams *params,
+                                       const int8_t *weights, size_t group) {
+    size_t channel_stride = conv->taps * conv->k, first = group * conv->group_out;
+    bool oihw = params->weights_oihw, strided = params->weight_strides[0] != 0;
+    return (OctQ8PackSource){
+        .weights = weights + first * channel_stride,
+        .channel_stride = strided ? params->weight_strides[0] : channel_stride,
+        .tap_stride = oihw ? 1 : conv->k,
+        .k_stride = strided ? params->weight_strides[1]
+                    : oihw  ? conv->taps
+                            : 1,
+        .flip = params->weight_flip,
+        .channels = conv->group_out,
+        .taps = conv->taps,
+        .k = conv->k,
+        .bias = params->bias ? params->bias + first : NULL,
+        .multipliers = params->multipliers ? params->multipliers + first : NULL,
+        .input_zero_point = params->input_zero_point,
+    };
+}
+
 static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, const int8_t *weights,
                               OctetDiagnostic *diagnostic) {
-    size_t channel_stride = conv->taps * conv->k;
-    bool oihw = params->weights_oihw;
-    bool strided = params->weight_strides[0] != 0;
+    bool fits = conv->bundle->for_small_pairs != NULL;
+    for (size_t g = 0; g < params->groups && fits; g++) {
+        OctQ8PackSource source = source_of_group(conv, params, weights, g);
+        fits = oct_q8_pairs_fit(&source);
+    }
+    conv->bundle = fits ? conv->bundle->for_small_pairs : conv->bundle;
     conv->group_bytes = conv->bundle->packed_bytes(conv->group_out, conv->taps, conv->k);
     /* panels read 64-byte vectors */
     conv->group_bytes = (conv->group_bytes + 63) / 64 * 64;
@@ -240,22 +264,7 @@ static OctetStatus pack_dense(OctQ8Conv *conv, const OctQ8ConvParams *params, co
     }
     OCT_TRY(get_block(conv, params, conv->bundle->name, diagnostic));
     for (size_t g = 0; !conv->packed.filled && g < params->groups; g++) {
-        size_t first = g * conv->group_out;
-        OctQ8PackSource source = {
-            .weights = weights + first * channel_stride,
-            .channel_stride = strided ? params->weight_strides[0] : channel_stride,
-            .tap_stride = oihw ? 1 : conv->k,
-            .k_stride = strided ? params->weight_strides[1]
-                        : oihw  ? conv->taps
-                                : 1,
-            .flip = params->weight_flip,
-            .channels = conv->group_out,
-            .taps = conv->taps,
-            .k = conv->k,
-            .bias = params->bias ? params->bias + first : NULL,
-            .multipliers = params->multipliers ? params->multipliers + first : NULL,
-            .input_zero_point = params->input_zero_point,
-        };
+        OctQ8PackSource source = source_of_group(conv, params, weights, g);
         conv->bundle->pack(&source, conv->packed.data + g * conv->group_bytes);
     }
     return OCTET_OK;

@@ -178,3 +178,21 @@ void oct_q8_pack(const OctQ8Layout *layout, const OctQ8PackSource *source, void 
         panel += oct_q8_panel_bytes(width, source->taps, source->k);
     }
 }
+
+bool oct_q8_pairs_fit(const OctQ8PackSource *source) {
+    int8_t flip = (int8_t)source->flip;
+    bool fits = true;
+    for (size_t n = 0; n < source->channels && fits; n++) {
+        for (size_t t = 0; t < source->taps && fits; t++) {
+            const int8_t *w = source->weights + n * source->channel_stride + t * source->tap_stride;
+            for (size_t i = 0; i + 1 < source->k; i += 2) {
+                int a = (int8_t)(w[i * source->k_stride] ^ flip);
+                int b = (int8_t)(w[(i + 1) * source->k_stride] ^ flip);
+                int positive = (a > 0 ? a : 0) + (b > 0 ? b : 0);
+                int negative = a + b - positive;
+                fits = fits && positive <= 128 && negative >= -128;
+            }
+        }
+    }
+    return fits;
+}

@@ -169,4 +169,5 @@ const OctQ8ConvBundle oct_q8_conv_avx2 = {
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,
     .kernel = conv_kernel,
+    .for_small_pairs = &oct_q8_conv_pairs_avx2,
 };

@@ -6,6 +6,7 @@
 #include "kernels/q8_vector.h"
 
 extern const OctQ8ConvBundle oct_q8_conv_avx2;
+extern const OctQ8ConvBundle oct_q8_conv_pairs_avx2;
 extern const OctQ8ConvBundle oct_q8_conv_avxvnni;
 extern const OctQ8ConvBundle oct_q8_conv_avx512vnni;
 extern const OctQ8DepthwiseBundle oct_q8_depthwise_avx2;
