@@ -483,6 +483,88 @@ static void functions_are_expanded(void **state) {
     empty_pool();
 }
 
+static void give_graph(Onnx__NodeProto *node, const char *name, Onnx__GraphProto *graph) {
+    Onnx__AttributeProto *attribute = add_attribute(node, name, 5);
+    if (graph) {
+        attribute->g = graph;
+    } else {
+        attribute->ref_attr_name = (char *)name;
+    }
+}
+
+/* A graph of one node over a value of the graph around it. */
+static Onnx__GraphProto *branch_graph(const char *op, const char *outer) {
+    Onnx__GraphProto *graph = new_graph_proto();
+    graph->name = (char *)op;
+    add_node(graph, op, outer, "r");
+    add_output(graph, "r", OCTET_F32, NULL);
+    return graph;
+}
+
+/* The graphs that a call gives see the names of the call, not those of the function. */
+static void functions_take_graphs(void **state) {
+    (void)state;
+    Onnx__ModelProto *model = identity_model();
+    Onnx__FunctionProto *f = add_function(model, "choose", "x", "r");
+    add_body(f, "ReduceMax", "x", "y"); /* the caller has another y */
+    add_body(f, "Cast", "y", "c");
+    Onnx__AttributeProto *to = add_attribute(f->node[1], "to", 2);
+    to->has_i = 1;
+    to->i = OCTET_BOOL;
+    add_int(f->node[0], "keepdims", 0);
+    Onnx__NodeProto *inner = add_body(f, "If", "c", "r");
+    give_graph(inner, "then_branch", NULL);
+    give_graph(inner, "else_branch", NULL);
+    Onnx__NodeProto *node = call(add_node(model->graph, "choose", "x", "z"));
+    give_graph(node, "then_branch", branch_graph("Neg", "y"));
+    give_graph(node, "else_branch", branch_graph("Abs", "y"));
+    add_output(model->graph, "z", OCTET_F32, NULL);
+    OctetGraph *graph = load_model(model);
+    const OctNode *made = octet_graph_find_value(graph, "z")->producer;
+    assert_string_equal(made->op_type, "If");
+    const OctAttribute *then_branch = oct_node_attribute(made, "then_branch");
+    assert_ptr_equal(then_branch->v.graph->parent, graph);
+    const OctNode *neg = then_branch->v.graph->outputs[0]->producer;
+    assert_string_equal(neg->op_type, "Neg");
+    assert_ptr_equal(neg->inputs[0], octet_graph_find_value(graph, "y"));
+    octet_graph_free(graph);
+    empty_pool();
+}
+
+/* Each function takes its graph twice, so that 40 of them would make 2^40 nodes. */
+static void repeated_graphs_are_refused(void **state) {
+    (void)state;
+    Onnx__ModelProto *model = identity_model();
+    static char names[40][8];
+    Onnx__GraphProto *graph = branch_graph("Neg", "y");
+    for (int i = 0; i < 40; i++) {
+        snprintf(names[i], sizeof names[i], "f%d", i);
+        Onnx__FunctionProto *f = add_function(model, names[i], "c", "r");
+        Onnx__NodeProto *inner = add_body(f, "If", "c", "r");
+        give_graph(inner, "then_branch", NULL);
+        add_attribute(inner, "else_branch", 5)->ref_attr_name = (char *)"then_branch";
+    }
+    for (int i = 0; i < 40; i++) {
+        Onnx__GraphProto *outer = new_graph_proto();
+        Onnx__NodeProto *node = call(add_node(outer, names[i], "c", "r"));
+        give_graph(node, "then_branch", graph);
+        add_output(outer, "r", OCTET_F32, NULL);
+        graph = outer;
+    }
+    add_input(model->graph, "c", OCTET_BOOL, "");
+    Onnx__NodeProto *node = add_node(model->graph, "If", "c", "z");
+    give_graph(node, "then_branch", graph);
+    give_graph(node, "else_branch", branch_graph("Abs", "y"));
+    add_output(model->graph, "z", OCTET_F32, NULL);
+    OctetLoadOptions options = {.max_depth = 200, .max_nodes = 10000};
+    size_t size;
+    OctetGraph *loaded;
+    uint8_t *bytes = pack_model(model, &size);
+    assert_int_equal(octet_model_load_memory(bytes, size, "m", &options, &loaded, NULL),
+                     OCTET_ERROR_LIMIT);
+    empty_pool();
+}
+
 static void hostile_functions_are_refused(void **state) {
     (void)state;
     Onnx__ModelProto *model = identity_model();
@@ -750,6 +832,8 @@ int main(void) {
         cmocka_unit_test(half_models_become_f32),
         cmocka_unit_test(child_graphs_see_outer_values),
         cmocka_unit_test(functions_are_expanded),
+        cmocka_unit_test(functions_take_graphs),
+        cmocka_unit_test(repeated_graphs_are_refused),
         cmocka_unit_test(hostile_functions_are_refused),
         cmocka_unit_test(nesting_is_limited),
         cmocka_unit_test(other_types_are_refused_by_name),

@@ -11,6 +11,10 @@ OCTET is the command (build/octet), MODELS the assets of npm's @gutenye/ocr-mode
 Renders lines with the DejaVu fonts (Debian: fonts-dejavu-core; needs python3-pil, python3-numpy),
 quantizes the recognition network on some of them and reads the others with both. Quantizes the
 networks that find lines and turn them, too, and says how close their int8 forms are.
+
+What counts is the text between the spaces at its ends. Whether the empty paper beside a line is
+read as a space is a toss-up for the float network itself: noise of one gray level, which changes no
+line's text, changes those spaces on one line of about fifteen. All three figures are printed.
 """
 import argparse
 import glob
@@ -76,8 +80,8 @@ def octet(command, *arguments):
 
 
 def read_lines(command, model, lines, keys, folder):
-    """The network's text for every line: the best symbol a step, repeated ones and blanks left out;
-    spaces at the ends do not count."""
+    """The network's text for every line: the best symbol a step, repeated ones and blanks left
+    out."""
     texts = []
     for start in range(0, len(lines), BATCH):
         np.save(f"{folder}/batch.npy", lines[start:start + BATCH])
@@ -85,8 +89,22 @@ def read_lines(command, model, lines, keys, folder):
               f"{folder}/scores.npy", "--quiet")
         for best in np.load(f"{folder}/scores.npy").argmax(axis=-1):
             changed = np.concatenate([[True], best[1:] != best[:-1]])
-            texts.append("".join(keys[k] for k in best[changed & (best > 0)]).strip())
+            texts.append("".join(keys[k] for k in best[changed & (best > 0)]))
     return texts
+
+
+def alike(some, others):
+    """Shares of lines with the same text, without and with the spaces at its ends, in percent."""
+    pairs = list(zip(some, others))
+    without = sum(a.strip() == b.strip() for a, b in pairs)
+    return 100 * without / len(pairs), 100 * sum(a == b for a, b in pairs) / len(pairs)
+
+
+def with_noise(lines, seed):
+    """One gray level up, down or neither at every pixel of the paper."""
+    steps = np.random.default_rng(seed).integers(-1, 2, lines.shape) * (2 / 255)
+    paper = (lines != 0).any(axis=(1, 2), keepdims=True)
+    return (lines + steps * paper).astype(np.float32)
 
 
 def compare_others(command, models, lines, folder):
@@ -128,21 +146,27 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/calibration.npy", calibration)
         by_float = read_lines(options.octet, model, lines, keys, folder)
-        right = sum(a == t for a, t in zip(by_float, texts))
+        right = sum(a.strip() == t for a, t in zip(by_float, texts))
         print(f"float: {os.path.getsize(model) / 1e6:.1f} MB, reads {right} of {len(texts)} lines "
               "without an error")
         int8 = f"{folder}/rec.int8.onnx"
         octet(options.octet, "quantize", model, "--calib", f"{folder}/calibration.npy", "--output",
               int8, "--quiet")
         by_int8 = read_lines(options.octet, int8, lines, keys, folder)
-        right = sum(b == t for b, t in zip(by_int8, texts))
-        same = sum(a == b for a, b in zip(by_float, by_int8))
+        right = sum(b.strip() == t for b, t in zip(by_int8, texts))
+        same, exactly = alike(by_float, by_int8)
         print(f"int8: {os.path.getsize(int8) / 1e6:.1f} MB, reads {right} without an error, "
-              f"{100 * same / len(texts):.1f}% of the lines as the float network does")
-        for text, a, b in [t for t in zip(texts, by_float, by_int8) if t[1] != t[2]]:
-            print(f"  {text!r}: float {a!r}, int8 {b!r}")
+              f"{same:.1f}% of the lines as the float network does ({exactly:.1f}% with the spaces "
+              "at the ends)")
+        for text, a, b in zip(texts, by_float, by_int8):
+            if a.strip() != b.strip():
+                print(f"  {text!r}: float {a.strip()!r}, int8 {b.strip()!r}")
+        noisy = read_lines(options.octet, model, with_noise(lines, seed=3), keys, folder)
+        same_noisy, exactly_noisy = alike(by_float, noisy)
+        print(f"float with noise of one gray level: {same_noisy:.1f}% of the lines as without "
+              f"({exactly_noisy:.1f}% with the spaces at the ends)")
         compare_others(options.octet, options.models, lines, folder)
-    return 0 if same >= 0.95 * len(texts) else 1
+    return 0 if same >= 95 else 1
 
 
 if __name__ == "__main__":

@@ -45,8 +45,9 @@ typedef struct OctFunction {
 typedef struct OctCall {
     const OctFunction *function;
     const Onnx__NodeProto *node;
-    const struct OctCall *outer; /* the call whose body this call stands in */
-    const char *prefix;          /* for the names inside */
+    const struct OctCall *outer;  /* the call whose body this call stands in */
+    const struct OctScope *scope; /* in which the call stands: for graphs that it is given */
+    const char *prefix;           /* for the names inside */
 } OctCall;
 
 /* The names that a graph's or a function's nodes see. Keys are borrowed from the message. */
@@ -71,8 +72,9 @@ extern OctValue oct_absent_value;
 /* Declares the outputs of nodes, then adds the nodes, in any order. */
 OctetStatus oct_import_nodes(OctImport *import, OctScope *scope, Onnx__NodeProto *const *nodes,
                              size_t count);
-/* A child graph of scope->graph. */
-OctetStatus oct_import_child(OctImport *import, const OctScope *scope,
+/* A child graph of scope->graph, whose names are those that `names` sees: the same scope, or that
+ * of a call which gave the graph to a function. */
+OctetStatus oct_import_child(OctImport *import, const OctScope *scope, const OctScope *names,
                              const Onnx__GraphProto *proto, OctGraph **child);
 /* A graph that exists but is empty, with constants added already (initializers of the root). */
 OctetStatus oct_import_graph(OctImport *import, OctScope *scope, const Onnx__GraphProto *proto);
@@ -90,9 +92,11 @@ void oct_functions_free(OctFunction *list);
 const OctFunction *oct_function_find(const OctImport *import, const Onnx__NodeProto *node);
 OctetStatus oct_function_expand(OctImport *import, OctScope *scope, const Onnx__NodeProto *node,
                                 const OctFunction *function);
-/* The attribute itself, or what it refers to in the calls around it; NULL if that is absent. */
-const Onnx__AttributeProto *oct_attribute_resolve(const OctCall *call,
-                                                  const Onnx__AttributeProto *attribute);
+/* The attribute itself, or what it refers to in the calls around `scope`; NULL if that is absent.
+ * *names is the scope in which it stands; it may be NULL. */
+const Onnx__AttributeProto *oct_attribute_resolve(const OctScope *scope,
+                                                  const Onnx__AttributeProto *attribute,
+                                                  const OctScope **names);
 /* The version of a domain that nodes of this scope are read at. */
 int32_t oct_scope_opset(const OctScope *scope, const char *domain);
 

@@ -132,8 +132,11 @@ const OctFunction *oct_function_find(const OctImport *import, const Onnx__NodePr
 
 /* ---- attributes ---- */
 
-const Onnx__AttributeProto *oct_attribute_resolve(const OctCall *call,
-                                                  const Onnx__AttributeProto *attribute) {
+const Onnx__AttributeProto *oct_attribute_resolve(const OctScope *scope,
+                                                  const Onnx__AttributeProto *attribute,
+                                                  const OctScope **names) {
+    const OctCall *call = scope->call;
+    const OctScope *stands = scope;
     while (attribute && attribute->ref_attr_name && *attribute->ref_attr_name) {
         const char *name = attribute->ref_attr_name;
         const Onnx__AttributeProto *found = NULL;
@@ -150,7 +153,11 @@ const Onnx__AttributeProto *oct_attribute_resolve(const OctCall *call,
             found = same && !(value->ref_attr_name && *value->ref_attr_name) ? value : NULL;
         }
         attribute = found;
+        stands = call->scope;
         call = call->outer;
+    }
+    if (names) {
+        *names = stands;
     }
     return attribute;
 }
@@ -269,7 +276,7 @@ OctetStatus oct_function_expand(OctImport *import, OctScope *scope, const Onnx__
     snprintf(prefix, sizeof prefix, "%.*s%s%.*s", MAX_PREFIX / 2 - 2,
              nested ? scope->call->prefix : "", nested ? "/" : "", MAX_PREFIX / 2 - 2,
              *own ? own : name);
-    OctCall call = {function, node, scope->call, prefix};
+    OctCall call = {function, node, scope->call, scope, prefix};
     OctScope inner = {.graph = scope->graph, .call = &call, .depth = scope->depth + 1};
     OctetStatus status = expand_body(import, scope, &inner, node, function->proto);
     oct_names_free(&inner.values);

@@ -217,8 +217,22 @@ OctetStatus oct_import_graph(OctImport *import, OctScope *scope, const Onnx__Gra
     return OCTET_OK;
 }
 
-OctetStatus oct_import_child(OctImport *import, const OctScope *scope,
+/* A function may take the graph that it is given any number of times. */
+static OctetStatus spend_graph(OctImport *import, const Onnx__GraphProto *proto) {
+    uint64_t bytes = onnx__graph_proto__get_packed_size(proto);
+    if (bytes > import->function_bytes_left) {
+        return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT,
+                        "the model's functions expand to more than is accepted");
+    }
+    import->function_bytes_left -= bytes;
+    return OCTET_OK;
+}
+
+OctetStatus oct_import_child(OctImport *import, const OctScope *scope, const OctScope *names,
                              const Onnx__GraphProto *proto, OctGraph **child) {
+    if (names != scope) {
+        OCT_TRY(spend_graph(import, proto));
+    }
     if (scope->depth >= import->max_depth) {
         return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT,
                         "subgraphs and functions are nested more than %u deep; raise max_depth "
@@ -232,7 +246,7 @@ OctetStatus oct_import_child(OctImport *import, const OctScope *scope,
     }
     graph->name = name;
     OctScope inner = {
-        .outer = scope, .graph = graph, .call = scope->call, .depth = scope->depth + 1};
+        .outer = names, .graph = graph, .call = names->call, .depth = scope->depth + 1};
     OctetStatus status = oct_import_graph(import, &inner, proto);
     oct_names_free(&inner.values);
     if (status == OCTET_OK) {

@@ -88,13 +88,13 @@ static OctetStatus set_tensor(OctImport *import, OctGraph *graph, OctNode *node,
                : oct_fail_memory(import->diagnostic);
 }
 
-static OctetStatus set_child(OctImport *import, const OctScope *scope, OctNode *node,
-                             const char *name, const Onnx__AttributeProto *proto) {
+static OctetStatus set_child(OctImport *import, const OctScope *scope, const OctScope *names,
+                             OctNode *node, const char *name, const Onnx__AttributeProto *proto) {
     OctGraph *child;
     if (!proto->g) {
         return oct_fail(import->diagnostic, OCTET_ERROR_FORMAT, "its graph is missing");
     }
-    OCT_TRY(oct_import_child(import, scope, proto->g, &child));
+    OCT_TRY(oct_import_child(import, scope, names, proto->g, &child));
     return oct_node_set_graph(scope->graph, node, name, child)
                ? OCTET_OK
                : oct_fail_memory(import->diagnostic);
@@ -114,8 +114,9 @@ static OctetStatus set_type(OctImport *import, OctGraph *graph, OctNode *node,
                : oct_fail_memory(import->diagnostic);
 }
 
-static OctetStatus set_attribute(OctImport *import, const OctScope *scope, OctNode *node,
-                                 const char *name, const Onnx__AttributeProto *proto) {
+static OctetStatus set_attribute(OctImport *import, const OctScope *scope, const OctScope *names,
+                                 OctNode *node, const char *name,
+                                 const Onnx__AttributeProto *proto) {
     OctGraph *graph = scope->graph;
     bool done = true;
     char *text;
@@ -145,7 +146,7 @@ static OctetStatus set_attribute(OctImport *import, const OctScope *scope, OctNo
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR:
         return set_tensor(import, graph, node, name, proto);
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH:
-        return set_child(import, scope, node, name, proto);
+        return set_child(import, scope, names, node, name, proto);
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO:
         return set_type(import, graph, node, proto);
     default: /* lists of tensors and of graphs: no operator that Octet knows has them */
@@ -161,14 +162,10 @@ static OctetStatus set_attribute(OctImport *import, const OctScope *scope, OctNo
 static OctetStatus import_attribute(OctImport *import, const OctScope *scope, OctNode *node,
                                     const Onnx__AttributeProto *proto) {
     const char *name = oct_text(proto->name);
-    const Onnx__AttributeProto *resolved = oct_attribute_resolve(scope->call, proto);
+    const OctScope *names;
+    const Onnx__AttributeProto *resolved = oct_attribute_resolve(scope, proto, &names);
     if (!resolved) {
         return OCTET_OK; /* refers to an optional attribute that the call leaves out */
-    }
-    bool from_caller = resolved != proto;
-    if (from_caller && type_of(resolved) == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH) {
-        return oct_fail_node(import->diagnostic, OCTET_ERROR_UNSUPPORTED, node->name,
-                             "a graph is passed to a function, which is not supported");
     }
     if (oct_node_attribute(node, name)) {
         return oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, node->name,
@@ -177,7 +174,7 @@ static OctetStatus import_attribute(OctImport *import, const OctScope *scope, Oc
     OctetDiagnostic own = {0};
     OctetDiagnostic *outer = import->diagnostic;
     import->diagnostic = &own;
-    OctetStatus status = set_attribute(import, scope, node, name, resolved);
+    OctetStatus status = set_attribute(import, scope, names, node, name, resolved);
     import->diagnostic = outer;
     if (status == OCTET_OK) {
         return OCTET_OK;
@@ -207,7 +204,7 @@ static OctetStatus constant_tensor(OctImport *import, const OctScope *scope,
                                    const Onnx__NodeProto *proto, OctetTensor **tensor) {
     *tensor = NULL;
     for (size_t i = 0; i < proto->n_attribute; i++) {
-        const Onnx__AttributeProto *a = oct_attribute_resolve(scope->call, proto->attribute[i]);
+        const Onnx__AttributeProto *a = oct_attribute_resolve(scope, proto->attribute[i], NULL);
         const char *name = oct_text(proto->attribute[i]->name);
         if (!a) {
             continue;
