@@ -51,7 +51,8 @@ typedef struct OctQ8PackSource {
 typedef struct OctQ8ConvBundle {
     const char *name;
     OctetCpu cpu;
-    uint32_t nr;          /* channels of a panel */
+    uint32_t nr;        /* channels of a panel */
+    uint32_t narrowest; /* channels that the narrowest panel takes as long as fewer; 0: no matter */
     uint32_t pixel_block; /* chunks of a multiple of so many pixels have no ragged tiles */
     size_t (*packed_bytes)(size_t channels, size_t taps, size_t k); /* 0 on overflow */
     /* `packed` is aligned to 64 bytes. */

@@ -310,6 +310,23 @@ static int8_t *reorder(const int8_t *weights, size_t channels, size_t inputs, si
     return made;
 }
 
+static OctetStatus pack_joined(OctQ8Conv *conv, const OctQ8ConvParams *params,
+                               const int8_t *weights, size_t joined, OctetDiagnostic *diagnostic) {
+    OctQ8ConvParams wide = *params;
+    int8_t *made = oct_q8_join_groups(params, weights, joined);
+    if (!made) {
+        return oct_fail_memory(diagnostic);
+    }
+    wide.weights_oihw = false;
+    wide.groups = conv->params.groups = params->groups / joined;
+    conv->group_in *= joined;
+    conv->group_out *= joined;
+    conv->k *= joined;
+    OctetStatus status = pack_dense(conv, &wide, made, diagnostic);
+    oct_free(made);
+    return status;
+}
+
 /* Picks the kernel and packs. Reading OIHW in place is possible where a position of the kernel's
  * k is a single input channel and there is one copy of the taps. */
 static OctetStatus pack(OctQ8Conv *conv, const OctQ8ConvParams *params, const int8_t *weights,
@@ -320,6 +337,10 @@ static OctetStatus pack(OctQ8Conv *conv, const OctQ8ConvParams *params, const in
     }
     conv->bundle = oct_q8_conv_select(cpu);
     size_t taps = params->kernel_h * params->kernel_w;
+    size_t joined = oct_q8_groups_to_join(conv, params, conv->bundle->narrowest);
+    if (joined > 1) {
+        return pack_joined(conv, params, weights, joined, diagnostic);
+    }
     OctQ8ConvParams ordered = *params;
     ordered.weights_oihw = params->weights_oihw && taps > 1;
     if (!ordered.weights_oihw || (conv->path == OCT_Q8_PATH_POINTERS && conv->copies == 1)) {

@@ -40,4 +40,12 @@ struct OctQ8Conv {
     uint8_t *zero_row; /* in_channels bytes of the input's zero point, and some more */
 };
 
+/* How many groups are computed as one, with zeros where a channel of one meets an input of another:
+ * so many as fill the narrowest panel, which takes the same time for fewer channels. */
+size_t oct_q8_groups_to_join(const OctQ8Conv *conv, const OctQ8ConvParams *params,
+                             size_t narrowest);
+/* Weights [channel][tap][input] of `joined` groups, from those of single groups, which are in the
+ * order that params says. Free with oct_free; NULL when out of memory. */
+int8_t *oct_q8_join_groups(const OctQ8ConvParams *params, const int8_t *weights, size_t joined);
+
 #endif

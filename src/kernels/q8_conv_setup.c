@@ -55,9 +55,8 @@ static OctetStatus check_products(const OctQ8Conv *conv, OctQ8ConvSetup *setup,
                 oct_mul_size(bytes, 4, &bytes) && bytes < (size_t)INT64_MAX &&
                 oct_mul_size(out_pixels, setup->residual_stride, &bytes) &&
                 bytes < (size_t)INT64_MAX;
-    size_t depth = conv->params.kernel_h * conv->params.kernel_w * conv->group_in;
     if (!fits || !oct_mul_size(out_pixels, conv->params.out_channels, &setup->macs) ||
-        !oct_mul_size(setup->macs, depth, &setup->macs)) {
+        !oct_mul_size(setup->macs, conv->depth, &setup->macs)) {
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
                         "a convolution over %zu images of %zu x %zu is too large", setup->batch,
                         setup->in_h, setup->in_w);

@@ -37,6 +37,7 @@ const OctQ8ConvBundle oct_q8_conv_neon = {
     .name = "q8_conv neon",
     .cpu = OCTET_CPU_NEON,
     .nr = 16,
+    .narrowest = 4,
     .pixel_block = 2,
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,

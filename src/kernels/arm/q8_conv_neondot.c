@@ -51,6 +51,7 @@ const OctQ8ConvBundle oct_q8_conv_neondot = {
     .name = "q8_conv neon-dot",
     .cpu = OCTET_CPU_NEON_DOT,
     .nr = 16,
+    .narrowest = 4,
     .pixel_block = 4,
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,

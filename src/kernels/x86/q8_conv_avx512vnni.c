@@ -281,6 +281,7 @@ const OctQ8ConvBundle oct_q8_conv_avx512vnni = {
     .name = "q8_conv avx512vnni",
     .cpu = OCTET_CPU_AVX512_VNNI,
     .nr = 64,
+    .narrowest = 16,
     .pixel_block = 24,
     .packed_bytes = packed_bytes,
     .pack = pack,

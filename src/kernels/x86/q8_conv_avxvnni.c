@@ -40,6 +40,7 @@ const OctQ8ConvBundle oct_q8_conv_avxvnni = {
     .name = "q8_conv avx2-vnni",
     .cpu = OCTET_CPU_AVX2_VNNI,
     .nr = 16,
+    .narrowest = 8,
     .pixel_block = 6,
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,

@@ -43,6 +43,7 @@ const OctQ8ConvBundle oct_q8_conv_pairs_avx2 = {
     .name = "q8_conv avx2 pairs",
     .cpu = OCTET_CPU_AVX2,
     .nr = 16,
+    .narrowest = 8,
     .pixel_block = 6,
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,
