@@ -20,12 +20,13 @@ typedef struct Net {
 
 typedef OctetValue *Value;
 
-static float next_number(uint32_t *seed) {
+static inline float next_number(uint32_t *seed) {
     *seed = *seed * 1664525u + 1013904223u;
     return (float)(*seed >> 8) / 8388608.0f - 1;
 }
 
-static Value constant_of(Net *net, OctetDType dtype, const OctetShape *shape, const void *data) {
+static inline Value constant_of(Net *net, OctetDType dtype, const OctetShape *shape,
+                                const void *data) {
     OctetTensor *tensor;
     char name[32];
     assert_int_equal(octet_tensor_create(dtype, shape, &tensor, NULL), OCTET_OK);
@@ -37,7 +38,7 @@ static Value constant_of(Net *net, OctetDType dtype, const OctetShape *shape, co
 }
 
 /* Numbers of middle +- spread. */
-static Value numbers(Net *net, OctetShape shape, float middle, float spread) {
+static inline Value numbers(Net *net, OctetShape shape, float middle, float spread) {
     int64_t count = 1;
     for (int32_t i = 0; i < shape.rank; i++) {
         count *= shape.dims[i];
@@ -52,7 +53,7 @@ static Value numbers(Net *net, OctetShape shape, float middle, float spread) {
     return value;
 }
 
-static Value scalar(Net *net, float number) {
+static inline Value scalar(Net *net, float number) {
     return constant_of(net, OCTET_F32, &(OctetShape){.rank = 0}, &number);
 }
 
@@ -61,7 +62,7 @@ static Value scalar(Net *net, float number) {
                 &(OctetShape){1, {sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)}},            \
                 (int64_t[]){__VA_ARGS__})
 
-static Value apply(Net *net, const char *op_type, const Value *inputs, size_t count) {
+static inline Value apply(Net *net, const char *op_type, const Value *inputs, size_t count) {
     char name[48];
     snprintf(name, sizeof name, "%s%d", op_type, net->count++);
     return octet_graph_operator(net->graph, op_type, name, inputs, count);
@@ -79,7 +80,7 @@ typedef struct Window {
     int64_t kernel, stride, groups, dilation; /* 0 counts as 1 */
 } Window;
 
-static void set_window(Net *net, Value y, const Window *window) {
+static inline void set_window(Net *net, Value y, const Window *window) {
     int64_t kernel = window->kernel;
     int64_t stride = window->stride ? window->stride : 1;
     int64_t dilation = window->dilation ? window->dilation : 1;
@@ -89,7 +90,7 @@ static void set_window(Net *net, Value y, const Window *window) {
     SET_INTS(net, y, "pads", pad, pad, pad, pad);
 }
 
-static Value conv(Net *net, Value x, int64_t in, int64_t out, Window window) {
+static inline Value conv(Net *net, Value x, int64_t in, int64_t out, Window window) {
     int64_t groups = window.groups ? window.groups : 1;
     int64_t kernel = window.kernel;
     float fan_in = (float)(kernel * kernel * in / groups);
@@ -104,34 +105,34 @@ static Value conv(Net *net, Value x, int64_t in, int64_t out, Window window) {
     return y;
 }
 
-static Value pool(Net *net, const char *op_type, Value x, Window window) {
+static inline Value pool(Net *net, const char *op_type, Value x, Window window) {
     Value y = OP(net, op_type, x);
     set_window(net, y, &window);
     return y;
 }
 
-static Value relu(Net *net, Value x) {
+static inline Value relu(Net *net, Value x) {
     return OP(net, "Relu", x);
 }
 
 /* x times a function of x. */
-static Value gated(Net *net, const char *op_type, Value x) {
+static inline Value gated(Net *net, const char *op_type, Value x) {
     return OP(net, "Mul", x, OP(net, op_type, x));
 }
 
-static Value concat(Net *net, Value a, Value b, int64_t axis) {
+static inline Value concat(Net *net, Value a, Value b, int64_t axis) {
     Value y = OP(net, "Concat", a, b);
     SET_INT(net, y, "axis", axis);
     return y;
 }
 
-static Value slice(Net *net, Value x, int64_t axis, int64_t begin, int64_t end) {
+static inline Value slice(Net *net, Value x, int64_t axis, int64_t begin, int64_t end) {
     return OP(net, "Slice", x, INTEGERS(net, begin), INTEGERS(net, end), INTEGERS(net, axis));
 }
 
 #define RESHAPE(net, x, ...) OP(net, "Reshape", x, INTEGERS(net, __VA_ARGS__))
 
-static Value transpose(Net *net, Value x, const int64_t *order, size_t rank) {
+static inline Value transpose(Net *net, Value x, const int64_t *order, size_t rank) {
     Value y = OP(net, "Transpose", x);
     octet_graph_set_ints(net->graph, y, "perm", order, rank);
     return y;
@@ -140,12 +141,12 @@ static Value transpose(Net *net, Value x, const int64_t *order, size_t rank) {
     transpose(net, x, (int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
 /* x times a matrix of `in` rows, plus a bias. */
-static Value linear(Net *net, Value x, int64_t in, int64_t out) {
+static inline Value linear(Net *net, Value x, int64_t in, int64_t out) {
     Value w = numbers(net, (OctetShape){2, {in, out}}, 0, sqrtf(3 / (float)in));
     return OP(net, "Add", OP(net, "MatMul", x, w), numbers(net, (OctetShape){1, {out}}, 0, 0.1f));
 }
 
-static Value classify(Net *net, Value x, int64_t in, int64_t out) {
+static inline Value classify(Net *net, Value x, int64_t in, int64_t out) {
     Value flat = OP(net, "Flatten", OP(net, "GlobalAveragePool", x));
     Value w = numbers(net, (OctetShape){2, {out, in}}, 0, sqrtf(3 / (float)in));
     Value y = OP(net, "Gemm", flat, w, numbers(net, (OctetShape){1, {out}}, 0, 0.1f));
@@ -155,7 +156,8 @@ static Value classify(Net *net, Value x, int64_t in, int64_t out) {
 
 /* ---- ResNet's way: 7x7 stem, bottlenecks, a strided shortcut; ragged channels ---- */
 
-static Value bottleneck(Net *net, Value x, int64_t in, int64_t inner, int64_t out, int64_t stride) {
+static inline Value bottleneck(Net *net, Value x, int64_t in, int64_t inner, int64_t out,
+                               int64_t stride) {
     Value shortcut = in == out && stride == 1
                          ? x
                          : conv(net, x, in, out, (Window){.kernel = 1, .stride = stride});
@@ -165,7 +167,7 @@ static Value bottleneck(Net *net, Value x, int64_t in, int64_t inner, int64_t ou
     return relu(net, OP(net, "Add", y, shortcut));
 }
 
-static Value residual(Net *net, Value x) {
+static inline Value residual(Net *net, Value x) {
     x = relu(net, conv(net, x, 3, 24, (Window){.kernel = 7, .stride = 2}));
     x = pool(net, "MaxPool", x, (Window){.kernel = 3, .stride = 2});
     x = bottleneck(net, x, 24, 20, 72, 1);
@@ -176,13 +178,13 @@ static Value residual(Net *net, Value x) {
 
 /* ---- MobileNet's and EfficientNet's: depthwise windows, gates, activations as tables ---- */
 
-static Value squeeze(Net *net, Value x, int64_t channels, const char *gate) {
+static inline Value squeeze(Net *net, Value x, int64_t channels, const char *gate) {
     Value y = OP(net, "GlobalAveragePool", x);
     y = relu(net, conv(net, y, channels, 8, (Window){.kernel = 1}));
     return OP(net, "Mul", x, OP(net, gate, conv(net, y, 8, channels, (Window){.kernel = 1})));
 }
 
-static Value mobile(Net *net, Value x) {
+static inline Value mobile(Net *net, Value x) {
     x = OP(net, "HardSwish", conv(net, x, 3, 16, (Window){.kernel = 3, .stride = 2}));
     Value y = OP(net, "Clip", conv(net, x, 16, 48, (Window){.kernel = 1}), scalar(net, 0),
                  scalar(net, 6));
@@ -210,14 +212,14 @@ static Value mobile(Net *net, Value x) {
 
 /* ---- ShuffleNet's, DenseNet's, Inception's: slices, shuffles, Concats, groups, dilation ---- */
 
-static Value normalize(Net *net, Value x, int64_t channels) {
+static inline Value normalize(Net *net, Value x, int64_t channels) {
     OctetShape shape = {1, {channels}};
     return OP(net, "BatchNormalization", x, numbers(net, shape, 1, 0.5f),
               numbers(net, shape, 0, 0.3f), numbers(net, shape, 0, 0.3f),
               numbers(net, shape, 1, 0.5f));
 }
 
-static Value branches(Net *net, Value x) {
+static inline Value branches(Net *net, Value x) {
     x = relu(net, conv(net, x, 3, 32, (Window){.kernel = 3, .stride = 2}));
     Value left = slice(net, x, 1, 0, 16);
     Value right = slice(net, x, 1, 16, 32);
@@ -243,7 +245,7 @@ static Value branches(Net *net, Value x) {
 /* ---- vision transformer: patches, LayerNorm, attention, GELU ---- */
 
 /* LayerNorm as exporters before opset 17 write it. */
-static Value spelt_layer_norm(Net *net, Value x, int64_t width) {
+static inline Value spelt_layer_norm(Net *net, Value x, int64_t width) {
     Value mean = OP(net, "ReduceMean", x);
     SET_INTS(net, mean, "axes", -1);
     Value centered = OP(net, "Sub", x, mean);
@@ -255,7 +257,7 @@ static Value spelt_layer_norm(Net *net, Value x, int64_t width) {
     return OP(net, "Add", y, numbers(net, (OctetShape){1, {width}}, 0, 0.2f));
 }
 
-static Value layer_norm(Net *net, Value x, int64_t width) {
+static inline Value layer_norm(Net *net, Value x, int64_t width) {
     OctetShape shape = {1, {width}};
     Value y = OP(net, "LayerNormalization", x, numbers(net, shape, 1, 0.5f),
                  numbers(net, shape, 0, 0.2f));
@@ -263,17 +265,17 @@ static Value layer_norm(Net *net, Value x, int64_t width) {
     return y;
 }
 
-static Value gelu(Net *net, Value x) {
+static inline Value gelu(Net *net, Value x) {
     Value e = OP(net, "Erf", OP(net, "Div", x, scalar(net, 1.41421356f)));
     Value y = OP(net, "Mul", x, OP(net, "Add", e, scalar(net, 1)));
     return OP(net, "Mul", y, scalar(net, 0.5f));
 }
 
-static Value heads_of(Net *net, Value x) {
+static inline Value heads_of(Net *net, Value x) {
     return TRANSPOSE(net, RESHAPE(net, linear(net, x, 40, 40), 0, 16, 4, 10), 0, 2, 1, 3);
 }
 
-static Value attention(Net *net, Value x) {
+static inline Value attention(Net *net, Value x) {
     Value q = heads_of(net, x);
     Value k = TRANSPOSE(net, heads_of(net, x), 0, 1, 3, 2);
     Value v = heads_of(net, x);
@@ -284,7 +286,7 @@ static Value attention(Net *net, Value x) {
     return linear(net, RESHAPE(net, mixed, 0, 16, 40), 40, 40);
 }
 
-static Value transformer(Net *net, Value x) {
+static inline Value transformer(Net *net, Value x) {
     Value w = numbers(net, (OctetShape){4, {40, 3, 8, 8}}, 0, 0.12f);
     x = OP(net, "Conv", x, w);
     SET_INTS(net, x, "strides", 8, 8);
@@ -301,14 +303,14 @@ static Value transformer(Net *net, Value x) {
 
 /* ---- image to image: ConvTranspose, Resize, Pad, DepthToSpace, PRelu, InstanceNorm ---- */
 
-static Value resize(Net *net, Value x, const char *mode) {
+static inline Value resize(Net *net, Value x, const char *mode) {
     Value scales = constant_of(net, OCTET_F32, &(OctetShape){1, {4}}, (float[]){1, 1, 2, 2});
     Value y = OP(net, "Resize", x, NULL, scales);
     octet_graph_set_string(net->graph, y, "mode", mode);
     return y;
 }
 
-static Value upscale(Net *net, Value x, int64_t in, int64_t out, int64_t kernel) {
+static inline Value upscale(Net *net, Value x, int64_t in, int64_t out, int64_t kernel) {
     Value w = numbers(net, (OctetShape){4, {in, out, kernel, kernel}}, 0, 0.15f);
     Value y = OP(net, "ConvTranspose", x, w, numbers(net, (OctetShape){1, {out}}, 0, 0.1f));
     int64_t pad = (kernel - 2) / 2;
@@ -317,7 +319,7 @@ static Value upscale(Net *net, Value x, int64_t in, int64_t out, int64_t kernel)
     return y;
 }
 
-static Value images(Net *net, Value x) {
+static inline Value images(Net *net, Value x) {
     Value padded = OP(net, "Pad", x, INTEGERS(net, 0, 0, 1, 1, 0, 0, 1, 1));
     octet_graph_set_string(net->graph, padded, "mode", "reflect");
     x = OP(net, "PRelu", conv(net, padded, 3, 20, (Window){.kernel = 4, .stride = 2}),
@@ -337,8 +339,8 @@ static Value images(Net *net, Value x) {
 
 /* ---- sound and text: one dimension, recurrent cells ---- */
 
-static Value recurrent(Net *net, const char *op_type, Value x, int64_t in, int64_t hidden,
-                       int64_t gates) {
+static inline Value recurrent(Net *net, const char *op_type, Value x, int64_t in, int64_t hidden,
+                              int64_t gates) {
     Value w = numbers(net, (OctetShape){3, {2, gates * hidden, in}}, 0, 0.3f);
     Value r = numbers(net, (OctetShape){3, {2, gates * hidden, hidden}}, 0, 0.3f);
     Value b = numbers(net, (OctetShape){2, {2, 2 * gates * hidden}}, 0, 0.2f);
@@ -349,7 +351,7 @@ static Value recurrent(Net *net, const char *op_type, Value x, int64_t in, int64
     return RESHAPE(net, TRANSPOSE(net, y, 0, 2, 1, 3), 0, -1, 2 * hidden);
 }
 
-static Value sequence(Net *net, Value x) {
+static inline Value sequence(Net *net, Value x) {
     Value w = numbers(net, (OctetShape){3, {24, 6, 5}}, 0, 0.3f);
     x = OP(net, "Conv", x, w, numbers(net, (OctetShape){1, {24}}, 0, 0.1f));
     SET_INTS(net, x, "pads", 2, 2);
@@ -376,7 +378,7 @@ static const BuiltNetwork built_networks[] = {
 enum { BUILT_NETWORKS = sizeof built_networks / sizeof built_networks[0] };
 
 /* The float network; whoever asks frees it. */
-static OctetGraph *build_network(const BuiltNetwork *network) {
+static inline OctetGraph *build_network(const BuiltNetwork *network) {
     Net net = {.graph = octet_graph_create(), .seed = 1};
     OctetDiagnostic diagnostic = {0};
     OctetShape shape = {network->sample.rank + 1, {-1}};

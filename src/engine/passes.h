@@ -20,6 +20,10 @@ OctetStatus oct_plan_regions(OctetSession *session, OctGraph *graph, OctetDiagno
  */
 OctetStatus oct_plan_normalize(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
 
+/* Layer normalizations spelt out in ReduceMean, Sub, Pow and so on become one NormalizeRows, with
+ * the Quantize behind it. Leaves dead nodes. */
+OctetStatus oct_plan_row_norms(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
+
 /* Functions of one 8-bit tensor, whatever they are made of, become a Table. Leaves dead nodes. */
 OctetStatus oct_plan_tables(OctetSession *session, OctGraph *graph, OctetDiagnostic *diagnostic);
 

@@ -178,6 +178,7 @@ static OctetStatus optimize(OctetSession *session, OctPlan *plan, OctetDiagnosti
     OCT_TRY(oct_plan_regions(session, graph, diagnostic));
     OCT_TRY(oct_pass_run(oct_pass_remove_dead, graph, diagnostic));
     OCT_TRY(oct_plan_normalize(session, graph, diagnostic));
+    OCT_TRY(oct_plan_row_norms(session, graph, diagnostic));
     OCT_TRY(oct_plan_tables(session, graph, diagnostic));
     OCT_TRY(oct_pass_run(oct_pass_remove_dead, graph, diagnostic));
     OCT_TRY(oct_plan_layout(session, graph, diagnostic));

@@ -52,6 +52,6 @@
     X(quantize)
 
 /* The engine's own operators. */
-#define OCT_OP_FAMILIES_ENGINE(X) X(control) X(grid_normalize) X(grids) X(sequence)
+#define OCT_OP_FAMILIES_ENGINE(X) X(control) X(grid_normalize) X(grids) X(row_norm) X(sequence)
 
 #endif
