@@ -56,8 +56,9 @@ static void store_four(bool split_pairs, uint8_t *group, size_t width, size_t p,
     }
 }
 
-/* Positions packed at a time: a cache line of every channel, so that both sides stay in L1. */
-enum { PIECE = 64, MAX_WIDTH = 64 };
+/* Positions packed at a time: eight cache lines of every channel, so that memory is read in runs
+ * and both sides stay in the caches. */
+enum { PIECE = 512, MAX_WIDTH = 64, MAX_SPREAD = 25 };
 
 /* Positions [begin, end) of one channel's tap to position p of the panel; returns their sum. */
 static int32_t pack_piece(const OctQ8Layout *layout, const OctQ8PackSource *source,
@@ -86,11 +87,48 @@ static int32_t pack_piece(const OctQ8Layout *layout, const OctQ8PackSource *sour
     return sum;
 }
 
+/* Whether the taps of a position are neighbors in memory, as in ONNX's order. */
+static bool taps_are_neighbors(const OctQ8PackSource *source) {
+    return source->taps > 1 && source->taps <= MAX_SPREAD && source->tap_stride == 1 &&
+           source->k_stride == source->taps;
+}
+
+/* Positions [begin, end) of all of one channel's taps to position p of the panel, by way of lines
+ * that hold one tap each; returns their sum. */
+static int32_t pack_spread(const OctQ8Layout *layout, const OctQ8PackSource *source,
+                           const int8_t *weights, size_t begin, size_t end, uint8_t *destination,
+                           size_t width, size_t p) {
+    uint8_t lines[MAX_SPREAD][PIECE];
+    size_t depth = (source->k + 3) / 4 * 4, taps = source->taps;
+    size_t count = (end < source->k ? end : source->k) - begin;
+    const uint8_t *from = (const uint8_t *)weights + begin * taps;
+    int32_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t t = 0; t < taps; t++) {
+            lines[t][i] = from[i * taps + t] ^ source->flip;
+        }
+    }
+    for (size_t t = 0; t < taps; t++) {
+        uint8_t *group = destination + (t * depth + begin) * width;
+        memset(lines[t] + count, 0, end - begin - count);
+        for (size_t i = 0; i < end - begin; i += 4) {
+            uint32_t four;
+            memcpy(&four, lines[t] + i, 4);
+            store_four(layout->split_pairs, group + i * width, width, p, four);
+        }
+        for (size_t i = 0; i < count; i++) {
+            sum += (int8_t)lines[t][i];
+        }
+    }
+    return sum;
+}
+
 /* The weights of panel channels [first, first + width) to `destination`; sums[p] gets each
  * position's sum of weights. */
 static void pack_weights(const OctQ8Layout *layout, const OctQ8PackSource *source, size_t first,
                          size_t width, uint8_t *destination, int32_t *sums) {
     size_t depth = (source->k + 3) / 4 * 4;
+    bool neighbors = taps_are_neighbors(source);
     const int8_t *channels[MAX_WIDTH];
     for (size_t p = 0; p < width; p++) {
         size_t channel = first + oct_q8_panel_channel(layout, width, p);
@@ -100,6 +138,13 @@ static void pack_weights(const OctQ8Layout *layout, const OctQ8PackSource *sourc
     }
     for (size_t begin = 0; begin < depth; begin += PIECE) {
         size_t end = depth - begin < PIECE ? depth : begin + PIECE;
+        for (size_t p = 0; neighbors && p < width; p++) {
+            if (channels[p]) {
+                int32_t sum =
+                    pack_spread(layout, source, channels[p], begin, end, destination, width, p);
+                sums[p] = (int32_t)((uint32_t)sums[p] + (uint32_t)sum);
+            }
+        }
         for (size_t t = 0; t < source->taps; t++) {
             uint8_t *tap = destination + t * depth * width;
             for (size_t p = 0; p < width; p++) {
@@ -107,6 +152,9 @@ static void pack_weights(const OctQ8Layout *layout, const OctQ8PackSource *sourc
                     for (size_t i = begin; i < end; i += 4) {
                         store_four(layout->split_pairs, tap + i * width, width, p, 0);
                     }
+                    continue;
+                }
+                if (neighbors) {
                     continue;
                 }
                 int32_t sum = pack_piece(layout, source, channels[p] + t * source->tap_stride,
