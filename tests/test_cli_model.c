@@ -373,6 +373,15 @@ static void test_failures(void **state) {
                          cli_path("bad.txt")),
                      1);
     cli_assert_one_line("bad.txt: 1 labels for 24 samples");
+    snprintf(command, sizeof command, "seq 1 30 > %s", cli_path("bad.txt"));
+    assert_int_equal(system(command), 0);
+    assert_int_equal(cli("eval %s --data %s --labels %s", cli_path("float.onnx"), cli_path("x.npy"),
+                         cli_path("bad.txt")),
+                     1);
+    cli_assert_one_line("bad.txt: 30 labels for 24 samples; if the first ones are theirs, say "
+                        "--samples 24");
+    snprintf(command, sizeof command, "echo 7 > %s", cli_path("bad.txt"));
+    assert_int_equal(system(command), 0);
     assert_int_equal(cli("eval %s --data %s --labels %s --samples 1", cli_path("float.onnx"),
                          cli_path("x.npy"), cli_path("bad.txt")),
                      1);

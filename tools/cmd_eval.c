@@ -187,6 +187,23 @@ static OctetStatus evaluate_batch(Job *job, const Batch *batch, OctetDiagnostic 
     return status;
 }
 
+/* Lines that name their files may be about more than this data; others are most likely another
+ * file's if there are too many. */
+static OctetStatus check_label_count(const Job *job, OctetDiagnostic *diagnostic) {
+    int64_t labels = octet_labels_count(job->labels), samples = samples_count(job->samples);
+    if (labels < samples) {
+        return fail(diagnostic, OCTET_ERROR_FORMAT, job->settings->labels,
+                    "%lld labels for %lld samples", (long long)labels, (long long)samples);
+    }
+    if (labels > samples && !octet_labels_named(job->labels)) {
+        return fail(
+            diagnostic, OCTET_ERROR_FORMAT, job->settings->labels,
+            "%lld labels for %lld samples; if the first ones are theirs, say --samples %lld",
+            (long long)labels, (long long)samples, (long long)samples);
+    }
+    return OCTET_OK;
+}
+
 static OctetStatus open_data(Job *job, OctetDiagnostic *diagnostic) {
     const Settings *settings = job->settings;
     const char *stored = octet_graph_metadata(job->model.graph, PREPROCESS_KEY);
@@ -202,13 +219,9 @@ static OctetStatus open_data(Job *job, OctetDiagnostic *diagnostic) {
     if (status == OCTET_OK && settings->labels) {
         status = octet_labels_read(settings->labels, &job->labels, diagnostic);
     }
-    if (status == OCTET_OK && job->labels && settings->data.samples == 0 &&
-        octet_labels_count(job->labels) < samples_count(job->samples)) {
-        status = fail(diagnostic, OCTET_ERROR_FORMAT, settings->labels,
-                      "%lld labels for %lld samples", (long long)octet_labels_count(job->labels),
-                      (long long)samples_count(job->samples));
-    }
-    return status;
+    return status == OCTET_OK && job->labels && settings->data.samples == 0
+               ? check_label_count(job, diagnostic)
+               : status;
 }
 
 static OctetStatus open_models(Job *job, OctetDiagnostic *diagnostic) {

@@ -1,6 +1,7 @@
 /* octet inspect: what is in a model file. */
 #include "commands.h"
 #include "common.h"
+#include "inspect_plan.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -10,7 +11,9 @@
 typedef struct Settings {
     TextList operands;
     GeneralOptions general;
-    bool fused;
+    bool fused, plan;
+    QuantizeRules rules; /* of the plan */
+    TextList shapes;
 } Settings;
 
 typedef struct Totals {
@@ -258,16 +261,26 @@ static int run_inspect(const void *given) {
     OctetDiagnostic diagnostic = {0};
     OctetGraph *graph = NULL;
     report_set_quiet(settings->general.quiet);
+    int code = rules_check(&settings->rules);
+    if (code != 0) {
+        return code;
+    }
     OctetLoadOptions options = load_limits();
-    options.lenient = true;
+    options.lenient = !settings->plan; /* what can't run has no plan: then all of it is listed */
     OctetStatus status = octet_model_load(path, &options, &graph, &diagnostic);
     /* in a quantized file a layer and its activation are one step between two grids */
-    if (status == OCTET_OK && (settings->fused || octet_graph_is_quantized(graph))) {
+    if (status == OCTET_OK &&
+        (settings->fused || settings->plan || octet_graph_is_quantized(graph))) {
         status = octet_fuse(graph, &diagnostic);
     }
-    int code = 0;
+    if (status == OCTET_OK && settings->plan) {
+        status = inspect_plan(path, graph, &settings->rules, &settings->shapes,
+                              settings->general.json, &diagnostic);
+    }
     if (status != OCTET_OK) {
         code = report_failure(&diagnostic);
+    } else if (settings->plan) {
+        code = 0;
     } else if (settings->general.json) {
         print_json(path, graph);
     } else {
@@ -282,11 +295,19 @@ static const Option options[] = {
      "Show a float graph after constants and batch norms are folded and activations fused, as it "
      "is quantized and run. Quantized ones are always shown so.",
      NULL},
+    {"plan", OPTION_FLAG, offsetof(Settings, plan), NULL,
+     "Show for every node whether it will be int8 or float and why, before anything is calibrated; "
+     "of a quantized model, what the engine runs it with.",
+     NULL},
+    {"shape", OPTION_LIST, offsetof(Settings, shapes), "[NAME=]SHAPE",
+     "With --plan, the shape of a quantized model's input; open dimensions count as 1 without it.",
+     NULL},
     {0},
 };
 
 static const OptionGroup groups[] = {
     {"Options", options, 0},
+    {"For --plan, as in octet quantize", rules_options, offsetof(Settings, rules)},
     {"Output", general_options, offsetof(Settings, general)},
     {0},
 };
@@ -294,13 +315,14 @@ static const OptionGroup groups[] = {
 const Command inspect_command = {
     .name = "inspect",
     .summary = "Show a model's inputs, outputs, nodes, shapes, quantization and sizes.",
-    .usage = "MODEL.onnx [--fused] [--json]",
+    .usage = "MODEL.onnx [--fused | --plan] [--json]",
     .description = "Lists what is in the file: inputs and outputs with their types and shapes, "
                    "every node with its output's shape and quantization parameters, the number of "
                    "parameters and of multiply-accumulates (MACs), sizes. QuantizeLinear and "
                    "DequantizeLinear are shown as what they are about: parameters of tensors. "
                    "Models with operators that Octet can't run are shown too.",
     .examples = "  octet inspect model.onnx\n"
+                "  octet inspect model.onnx --plan --skip '*/head/*'\n"
                 "  octet inspect int8.onnx --json\n",
     .groups = groups,
     .takes_model = true,

@@ -27,12 +27,31 @@ static OctetStatus choose_qconfig(const QuantizeRules *rules, OctetQConfig *qcon
             weight->type = OCTET_OBSERVER_MINMAX;
         }
     }
+    if (rules->activation_type) {
+        octet_qdtype_parse(rules->activation_type, &qconfig->activation.spec.dtype);
+    }
+    if (rules->symmetric) {
+        qconfig->activation.spec.qscheme = OCTET_PER_TENSOR_SYMMETRIC;
+        qconfig->activation.spec.symmetry = OCTET_SYMMETRY_ABSMAX;
+    }
+    qconfig->activation.spec.power_of_two = rules->power_of_two;
+    qconfig->weight.spec.power_of_two = rules->power_of_two;
     return status == OCTET_OK ? octet_qconfig_check(qconfig, diagnostic) : status;
 }
 
-/* A node that --skip names, by its name or a pattern. Nothing matched is most likely a typo. */
-static OctetStatus check_skip(const OctetGraph *graph, const char *pattern, bool by_type,
-                              OctetDiagnostic *diagnostic) {
+/* Activations of 16 bits, without a zero point as 16-bit hardware wants them. */
+static OctetQConfig with_int16(OctetQConfig qconfig) {
+    qconfig.activation.spec.dtype = OCTET_S16;
+    qconfig.activation.spec.qscheme = OCTET_PER_TENSOR_SYMMETRIC;
+    qconfig.activation.spec.symmetry = OCTET_SYMMETRY_ABSMAX;
+    qconfig.activation.spec.reduce_range = false;
+    qconfig.activation.spec.custom_range = false;
+    return qconfig;
+}
+
+/* A node that an option names, by its name or a pattern. Nothing matched is most likely a typo. */
+static OctetStatus check_named(const OctetGraph *graph, const char *option, const char *pattern,
+                               bool by_type, OctetDiagnostic *diagnostic) {
     for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
         const OctetNode *node = octet_graph_node_at(graph, i);
         const char *text = by_type ? octet_node_op_type(node) : octet_node_name(node);
@@ -41,8 +60,21 @@ static OctetStatus check_skip(const OctetGraph *graph, const char *pattern, bool
         }
     }
     return fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, NULL,
-                "--%s %s: the model has no such %s (octet inspect lists them)",
-                by_type ? "skip-type" : "skip", pattern, by_type ? "operator" : "node");
+                "--%s %s: the model has no such %s (octet inspect lists them)", option, pattern,
+                by_type ? "operator" : "node");
+}
+
+static OctetStatus set_nodes(OctetQConfigMapping *mapping, const OctetGraph *graph,
+                             const char *option, const char *pattern, const OctetQConfig *qconfig,
+                             OctetDiagnostic *diagnostic) {
+    OctetStatus status = check_named(graph, option, pattern, false, diagnostic);
+    /* a name that has the characters of a pattern still names itself */
+    if (status == OCTET_OK && octet_graph_find_node(graph, pattern)) {
+        return octet_qconfig_mapping_set_name(mapping, pattern, qconfig, diagnostic);
+    }
+    return status == OCTET_OK
+               ? octet_qconfig_mapping_set_pattern(mapping, pattern, qconfig, diagnostic)
+               : status;
 }
 
 OctetStatus rules_mapping(const QuantizeRules *rules, const OctetGraph *graph,
@@ -58,20 +90,17 @@ OctetStatus rules_mapping(const QuantizeRules *rules, const OctetGraph *graph,
     }
     for (size_t i = 0; status == OCTET_OK && i < rules->skip_type.count; i++) {
         const char *type = rules->skip_type.items[i];
-        status = check_skip(graph, type, true, diagnostic);
+        status = check_named(graph, "skip-type", type, true, diagnostic);
         if (status == OCTET_OK) {
             status = octet_qconfig_mapping_set_type(*mapping, type, &none, diagnostic);
         }
     }
+    const OctetQConfig wide = with_int16(qconfig);
+    for (size_t i = 0; status == OCTET_OK && i < rules->int16.count; i++) {
+        status = set_nodes(*mapping, graph, "int16", rules->int16.items[i], &wide, diagnostic);
+    }
     for (size_t i = 0; status == OCTET_OK && i < rules->skip.count; i++) {
-        const char *pattern = rules->skip.items[i];
-        status = check_skip(graph, pattern, false, diagnostic);
-        /* a name that has the characters of a pattern still names itself */
-        if (status == OCTET_OK && octet_graph_find_node(graph, pattern)) {
-            status = octet_qconfig_mapping_set_name(*mapping, pattern, &none, diagnostic);
-        } else if (status == OCTET_OK) {
-            status = octet_qconfig_mapping_set_pattern(*mapping, pattern, &none, diagnostic);
-        }
+        status = set_nodes(*mapping, graph, "skip", rules->skip.items[i], &none, diagnostic);
     }
     return status;
 }
@@ -99,6 +128,7 @@ int rules_check(const QuantizeRules *rules) {
 static const char *const observer_names[] = {
     "minmax",     "moving-average", "histogram", "torch-histogram",
     "percentile", "entropy",        "mse",       NULL};
+static const char *const activation_types[] = {"u8", "s8", NULL};
 const Option rules_options[] = {
     {"observer", OPTION_CHOICE, offsetof(QuantizeRules, observer), "NAME",
      "How the ranges of activations are found: minmax, moving-average, histogram, "
@@ -110,6 +140,14 @@ const Option rules_options[] = {
      NULL},
     {"per-tensor", OPTION_FLAG, offsetof(QuantizeRules, per_tensor), NULL,
      "One scale for each weight tensor instead of one for each output channel.", NULL},
+    {"activation-type", OPTION_CHOICE, offsetof(QuantizeRules, activation_type), "TYPE",
+     "u8 (the default) or s8: the integers of activations.", activation_types},
+    {"symmetric", OPTION_FLAG, offsetof(QuantizeRules, symmetric), NULL,
+     "Activations without a zero point: 0 for s8, 128 for u8.", NULL},
+    {"power-of-two", OPTION_FLAG, offsetof(QuantizeRules, power_of_two), NULL,
+     "Scales that are powers of two, for hardware that shifts.", NULL},
+    {"int16", OPTION_LIST, offsetof(QuantizeRules, int16), "NODE",
+     "The output of this node has 16 bits (a pattern for several). May be repeated.", NULL},
     {"skip", OPTION_LIST, offsetof(QuantizeRules, skip), "NODE",
      "Leave this node in float; a pattern such as 'head/*' for several. May be repeated.", NULL},
     {"skip-type", OPTION_LIST, offsetof(QuantizeRules, skip_type), "OP",

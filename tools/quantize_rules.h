@@ -7,8 +7,9 @@
 
 typedef struct QuantizeRules {
     const char *qconfig, *observer;
-    bool per_tensor;
-    TextList skip, skip_type;
+    bool per_tensor, symmetric, power_of_two;
+    const char *activation_type;
+    TextList skip, skip_type, int16;
 } QuantizeRules;
 extern const Option rules_options[];
 

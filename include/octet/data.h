@@ -127,6 +127,8 @@ typedef struct OctetLabels OctetLabels;
 OCTET_API OctetStatus octet_labels_read(const char *path, OctetLabels **labels,
                                         OctetDiagnostic *diagnostic);
 OCTET_API int64_t octet_labels_count(const OctetLabels *labels);
+/* True if lines name their files. */
+OCTET_API bool octet_labels_named(const OctetLabels *labels);
 /* The class of the sample `name` (of its file name) where the file has names, else of the line
  * `index`. False if there is none. */
 OCTET_API bool octet_labels_find(const OctetLabels *labels, const char *name, int64_t index,

@@ -41,6 +41,15 @@ OCTET_API OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigM
                                     OctetDiagnostic *diagnostic);
 OCTET_API void octet_prepared_free(OctetPrepared *prepared);
 
+/* What was decided for a node of the graph. */
+typedef struct OctetNodePlan {
+    bool int8;
+    bool computes;      /* false: makes shapes or indices, and is neither int8 nor float */
+    const char *reason; /* why it stays in float; NULL if it does not. Belongs to `prepared`. */
+} OctetNodePlan;
+/* `index` as in octet_graph_node_at. */
+OCTET_API OctetNodePlan octet_prepared_node(const OctetPrepared *prepared, size_t index);
+
 /* How many passes over the data the observers need (1 or 2; 0 after stats were loaded). For two:
  * calibrate with all samples, octet_calibrate_next_pass, calibrate with all again. */
 OCTET_API int octet_calibrate_passes(const OctetPrepared *prepared);

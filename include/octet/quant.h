@@ -50,6 +50,9 @@ typedef struct OctetQSpec {
     bool custom_range; /* quant_min and quant_max are set; they must include 0 */
     int32_t quant_min, quant_max;
     float eps; /* least scale of PyTorch's formulas; 0 means 2^-23 */
+    /* Scales are raised to the next power of two, for hardware that shifts instead of multiplying;
+     * the range is held, zero points follow the scale. */
+    bool power_of_two;
 } OctetQSpec;
 
 /* The integer range that a spec works with, after custom and reduced ranges. Errors:

@@ -128,6 +128,10 @@ int64_t octet_labels_count(const OctetLabels *labels) {
     return labels->count;
 }
 
+bool octet_labels_named(const OctetLabels *labels) {
+    return labels->named;
+}
+
 bool octet_labels_find(const OctetLabels *labels, const char *name, int64_t index, int64_t *label) {
     if (labels->named) {
         if (!name) {

@@ -193,7 +193,7 @@ struct OctetGraph {
     const uint8_t *packed;
     size_t packed_bytes;
     size_t fold_budget; /* root only: bytes that folding may still make; 0: not counted yet */
-    bool quantized; /* convert has run, or the file came with qparams */
+    bool quantized;     /* convert has run, or the file came with qparams */
     OctNames value_names, node_names;
     uint64_t next_name;            /* for generated names */
     OctetDiagnostic build_failure; /* the first failure of a builder call */

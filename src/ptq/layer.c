@@ -114,6 +114,7 @@ OctetStatus oct_convert_layer(OctetPrepared *prepared, OctGraph *graph, OctNode 
     OctBiasResult result = {0};
     describe_layer(node, &layer);
     layer.mode = qconfig->requantize;
+    layer.power_of_two = qconfig->weight.spec.power_of_two;
     OctetStatus status = weight_qparams(node, qconfig, &qparams, diagnostic);
     if (status == OCTET_OK) {
         status = oct_bias_quantize(&layer, &qparams, options->bias, &result, diagnostic);

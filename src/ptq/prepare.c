@@ -119,6 +119,15 @@ void octet_prepared_free(OctetPrepared *prepared) {
     oct_free(prepared);
 }
 
+OctetNodePlan octet_prepared_node(const OctetPrepared *prepared, size_t index) {
+    if (index >= (size_t)prepared->graph->node_count) {
+        return (OctetNodePlan){0};
+    }
+    const OctNodePlan *plan = &prepared->nodes[index];
+    return (OctetNodePlan){plan->int8, plan->computes || plan->int8,
+                           plan->int8 ? NULL : plan->reason};
+}
+
 int octet_calibrate_passes(const OctetPrepared *prepared) {
     return prepared->loaded ? 0 : prepared->passes;
 }

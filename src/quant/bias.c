@@ -127,6 +127,9 @@ static bool raise_scale(const Work *work, int64_t k, float old_scale) {
         }
         high *= 2;
     } while (!try_scale(work, k, high));
+    if (work->layer->power_of_two) {
+        return true; /* doubled, it still is one */
+    }
     uint32_t does_not = bits_of(fmaxf(high / 2, old_scale)), does = bits_of(high);
     while (does - does_not > 1) {
         uint32_t middle = does_not + (does - does_not) / 2;
@@ -160,6 +163,9 @@ static void refine_empty(const Work *work, int64_t k) {
     }
     double wanted = ldexp((double)scale * largest, -fine_bias_bits);
     float finer = wanted > (double)FLT_MIN ? (float)wanted : FLT_MIN;
+    if (work->layer->power_of_two) {
+        finer = ldexpf(1.0F, ilogbf(finer));
+    }
     bool fits = try_scale(work, k, finer);
     for (int64_t g = 0; fits && g < work->layer->layout.groups; g++) {
         OctAccumulatorBound bound = work->result->bounds[g * work->length + k];

@@ -48,6 +48,7 @@ typedef struct OctBiasLayer {
     const float *bias; /* one per output channel, or NULL */
     float input_scale;
     OctetRequantize mode; /* whose rules make integers of weights and biases */
+    bool power_of_two;    /* scales are powers of two and must stay so */
 } OctBiasLayer;
 
 /* One bias that did not fit. */

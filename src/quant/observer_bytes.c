@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-static const uint32_t magic = 0x4f54434f, version = 1; /* "OCTO" */
+static const uint32_t magic = 0x4f54434f, version = 2; /* "OCTO" */
 enum { FLOAT_BIN_COUNT = OCT_FLOAT_BIN_PAGES * OCT_FLOAT_BIN_PAGE };
 /* More than anybody observes, and far from overflowing when many are added. */
 static const int64_t MAX_COUNT = INT64_C(1) << 53;
@@ -66,6 +66,7 @@ static void put_options(Writer *writer, const OctetObserverOptions *options) {
     put_i32(writer, spec->quant_min);
     put_i32(writer, spec->quant_max);
     put_f32(writer, spec->eps);
+    put_i32(writer, spec->power_of_two);
     put_i32(writer, options->axis);
     put_f32(writer, options->averaging_constant);
     put_i32(writer, options->bins);
@@ -205,6 +206,7 @@ static OctetObserverOptions get_options(Reader *reader) {
     options.spec.quant_min = get_i32(reader);
     options.spec.quant_max = get_i32(reader);
     options.spec.eps = get_f32(reader);
+    options.spec.power_of_two = get_bool(reader);
     options.axis = get_i32(reader);
     options.averaging_constant = get_f32(reader);
     options.bins = get_i32(reader);

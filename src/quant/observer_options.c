@@ -133,8 +133,8 @@ static bool specs_equal(const OctetQSpec *a, const OctetQSpec *b) {
     bool ranges =
         !a->custom_range || (a->quant_min == b->quant_min && a->quant_max == b->quant_max);
     return a->dtype == b->dtype && a->qscheme == b->qscheme && a->symmetry == b->symmetry &&
-           a->reduce_range == b->reduce_range && a->custom_range == b->custom_range && ranges &&
-           a->eps == b->eps;
+           a->reduce_range == b->reduce_range && a->power_of_two == b->power_of_two &&
+           a->custom_range == b->custom_range && ranges && a->eps == b->eps;
 }
 
 bool octet_observer_options_equal(const OctetObserverOptions *a, const OctetObserverOptions *b) {

@@ -90,6 +90,14 @@ static float symmetric_scale(const OctetQSpec *spec, float largest, int32_t quan
     return scale < FLT_MIN ? 1.0F : scale;
 }
 
+/* The scale itself, or the least power of two that is not below it. */
+static float rounded_scale(const OctetQSpec *spec, float scale) {
+    int exponent;
+    float mantissa = frexpf(scale, &exponent); /* in [0.5, 1) */
+    bool exact = mantissa == 0.5F || exponent > FLT_MAX_EXP - 1;
+    return spec->power_of_two && !exact ? ldexpf(1.0F, exponent) : scale;
+}
+
 static OctetStatus check_range(float minimum, float maximum, OctetDiagnostic *diagnostic) {
     if (!isfinite(minimum) || !isfinite(maximum)) {
         return oct_fail(diagnostic, OCTET_ERROR_NUMERIC,
@@ -117,13 +125,15 @@ OctetStatus octet_choose_qparams(const OctetQSpec *spec, float minimum, float ma
     float eps = spec->eps > 0 ? spec->eps : default_eps;
     float low = fminf(minimum, 0.0F), high = fmaxf(maximum, 0.0F);
     if (octet_qscheme_is_symmetric(spec->qscheme)) {
-        *scale = symmetric_scale(spec, fmaxf(-low, high), quant_min, quant_max, eps);
+        *scale = rounded_scale(spec,
+                               symmetric_scale(spec, fmaxf(-low, high), quant_min, quant_max, eps));
         *zero_point = symmetric_zero_point(spec, quant_min, quant_max);
         return OCTET_OK;
     }
     float steps = (float)((double)quant_max - quant_min);
     float span = high - low;
-    *scale = normal_scale(fmaxf(isinf(span) ? high / steps - low / steps : span / steps, eps));
+    *scale = rounded_scale(
+        spec, normal_scale(fmaxf(isinf(span) ? high / steps - low / steps : span / steps, eps)));
     double zero = (double)quant_min - (double)rintf(low / *scale);
     *zero_point = (int32_t)fmin(fmax(zero, quant_min), quant_max);
     return OCTET_OK;
