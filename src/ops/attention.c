@@ -1,50 +1,35 @@
-/* com.microsoft's Attention and MultiHeadAttention, without a past:
+/* com.microsoft's Attention and MultiHeadAttention:
  * softmax(scale * Q x K^T + mask) x V for each batch and head. */
+#include "ops/attention.h"
 #include "kernels/f32_matmul.h"
 #include "kernels/f32_rows.h"
 #include "kernels/f32_vector.h"
 #include "ops/layout.h"
-#include "ops/ops.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
-
-typedef struct Attention {
-    OctetCpu cpu;
-    bool projects; /* Attention: Q, K, V are products of the input and the weights */
-    bool causal;
-    size_t batch, heads, queries, keys;
-    size_t input_size, qk_size, v_size; /* of a whole row: all heads */
-    float scale, filter;
-    int32_t mask, addend;                                /* inputs, -1 for none */
-    int64_t addend_strides[2];                           /* of batch and head, in elements */
-    size_t projection_offset, score_offset, pack_offset; /* in the workspace */
-} Attention;
-
-/* Q, K and V as rows in memory. */
-typedef struct Side {
-    const float *data;
-    size_t stride; /* floats between rows */
-} Side;
 
 static const OctView *operand(const OctRun *run, int32_t k) {
     return k >= 0 && k < run->input_count && run->inputs[k].data ? &run->inputs[k] : NULL;
 }
 
 /* The element of an s32 (or bool) mask that belongs to a score: 0 is masked. Masks are [batch]
- * (how many keys are real), [batch][keys] or [batch][queries][keys]. */
-static bool masked(const Attention *attention, const OctView *mask, size_t batch, size_t query,
+ * (how many keys are real), [2 * batch] (where they end, then where they start), [batch][keys] or
+ * [batch][queries][keys]. */
+static bool masked(const OctAttention *attention, const OctView *mask, size_t batch, size_t query,
                    size_t key) {
     const int32_t *data = mask->data;
     if (mask->shape.rank == 1) {
-        return key >= (size_t)data[batch];
+        bool starts = mask->shape.dims[0] == 2 * (int64_t)attention->batch;
+        int64_t at = (int64_t)key;
+        return at >= data[batch] || (starts && at < data[attention->batch + batch]);
     }
     size_t row = mask->shape.rank == 2 ? batch : batch * attention->queries + query;
     return data[row * attention->keys + key] == 0;
 }
 
-static void mask_scores(const Attention *attention, const OctRun *run, size_t batch, size_t head,
+static void mask_scores(const OctAttention *attention, const OctRun *run, size_t batch, size_t head,
                         float *scores) {
     const OctView *mask = operand(run, attention->mask);
     const OctView *addend = operand(run, attention->addend);
@@ -69,26 +54,26 @@ static void mask_scores(const Attention *attention, const OctRun *run, size_t ba
     }
 }
 
-static void multiply(const Attention *attention, const OctRun *run, const OctF32GemmSpec *spec,
+static void multiply(const OctAttention *attention, const OctRun *run, const OctF32GemmSpec *spec,
                      const OctF32GemmCall *call) {
     oct_f32_matmul_run(attention->cpu, spec, call, oct_workspace_at(run, attention->pack_offset),
                        run->pool);
 }
 
-static void run_head(const Attention *attention, const OctRun *run, const Side *sides, size_t batch,
-                     size_t head) {
+static void run_head(const OctAttention *attention, const OctRun *run,
+                     const OctAttentionSide *sides, size_t batch, size_t head) {
     size_t size = attention->qk_size / attention->heads,
            width = attention->v_size / attention->heads;
     size_t queries = attention->queries, keys = attention->keys;
     float *scores = oct_workspace_at(run, attention->score_offset);
-    const Side *q = &sides[0], *k = &sides[1], *v = &sides[2];
+    const OctAttentionSide *q = &sides[0], *k = &sides[1], *v = &sides[2];
     OctF32GemmSpec score_spec = {.k = size,
                                  .n = keys,
-                                 .b = k->data + batch * keys * k->stride + head * size,
+                                 .b = k->data + batch * k->batch_stride + head * k->head_stride,
                                  .b_stride = k->stride,
                                  .b_transposed = true};
     OctF32GemmCall score_call = {.m = queries,
-                                 .a = q->data + batch * queries * q->stride + head * size,
+                                 .a = q->data + batch * q->batch_stride + head * q->head_stride,
                                  .a_stride = q->stride,
                                  .output = scores,
                                  .output_stride = keys,
@@ -101,7 +86,7 @@ static void run_head(const Attention *attention, const OctRun *run, const Side *
     float *output = run->outputs[0].data;
     OctF32GemmSpec spec = {.k = keys,
                            .n = width,
-                           .b = v->data + batch * keys * v->stride + head * width,
+                           .b = v->data + batch * v->batch_stride + head * v->head_stride,
                            .b_stride = v->stride};
     OctF32GemmCall call = {.m = queries,
                            .a = scores,
@@ -114,7 +99,7 @@ static void run_head(const Attention *attention, const OctRun *run, const Side *
 }
 
 /* Attention: one product makes Q, K and V side by side. */
-static void project(const Attention *attention, const OctRun *run, Side *sides) {
+static void project(const OctAttention *attention, const OctRun *run, OctAttentionSide *sides) {
     float *all = oct_workspace_at(run, attention->projection_offset);
     size_t n = 2 * attention->qk_size + attention->v_size;
     OctF32GemmSpec spec = {.k = attention->input_size,
@@ -130,21 +115,26 @@ static void project(const Attention *attention, const OctRun *run, Side *sides) 
                            .minimum = -INFINITY,
                            .maximum = INFINITY};
     multiply(attention, run, &spec, &call);
-    sides[0] = (Side){all, n};
-    sides[1] = (Side){all + attention->qk_size, n};
-    sides[2] = (Side){all + 2 * attention->qk_size, n};
+    const size_t size = attention->qk_size / attention->heads;
+    const size_t width = attention->v_size / attention->heads;
+    const size_t batch = attention->queries * n;
+    sides[0] = (OctAttentionSide){all, n, batch, size};
+    sides[1] = (OctAttentionSide){all + attention->qk_size, n, batch, size};
+    sides[2] = (OctAttentionSide){all + 2 * attention->qk_size, n, batch, width};
 }
 
 /* MultiHeadAttention: the inputs, plus a bias of all three in a row. */
-static void take_inputs(const Attention *attention, const OctRun *run, Side *sides) {
+static void take_inputs(const OctAttention *attention, const OctRun *run, OctAttentionSide *sides) {
     const size_t sizes[3] = {attention->qk_size, attention->qk_size, attention->v_size};
     const OctView *bias = operand(run, 3);
     float *copy = oct_workspace_at(run, attention->projection_offset);
     const float *own = bias ? bias->data : NULL;
     OctF32BinaryKernel add = oct_f32_vector_select(attention->cpu)->vector_vector[OCT_F32_ADD];
     for (int i = 0; i < 3; i++) {
-        size_t rows = attention->batch * (i == 0 ? attention->queries : attention->keys);
-        sides[i] = (Side){run->inputs[i].data, sizes[i]};
+        size_t length = i == 0 ? attention->queries : attention->fresh;
+        size_t rows = attention->batch * length;
+        sides[i] = (OctAttentionSide){run->inputs[i].data, sizes[i], length * sizes[i],
+                                      sizes[i] / attention->heads};
         for (size_t r = 0; own && r < rows; r++) {
             add(sides[i].data + r * sizes[i], own, copy + r * sizes[i], sizes[i]);
         }
@@ -157,8 +147,8 @@ static void take_inputs(const Attention *attention, const OctRun *run, Side *sid
 }
 
 static OctetStatus run_attention(void *state, const OctRun *run) {
-    const Attention *attention = state;
-    Side sides[3];
+    const OctAttention *attention = state;
+    OctAttentionSide sides[3];
     if (attention->batch * attention->queries * attention->v_size == 0) {
         return OCTET_OK;
     }
@@ -166,6 +156,9 @@ static OctetStatus run_attention(void *state, const OctRun *run) {
         project(attention, run, sides);
     } else {
         take_inputs(attention, run, sides);
+    }
+    if (attention->cached) {
+        oct_attention_gather(attention, run, sides);
     }
     for (size_t b = 0; b < attention->batch; b++) {
         for (size_t h = 0; h < attention->heads; h++) {
@@ -182,7 +175,7 @@ static OctetStatus misfit(const OctPrepare *prepare, const char *what) {
                        "%s has a shape or type that is not supported", what);
 }
 
-static OctetStatus bind_sizes(const OctPrepare *prepare, Attention *attention) {
+static OctetStatus bind_sizes(const OctPrepare *prepare, OctAttention *attention) {
     const OctNode *node = prepare->node;
     const OctetShape *x = &node->inputs[0]->shape, *w = &node->inputs[1]->shape;
     const int64_t *sizes;
@@ -190,7 +183,7 @@ static OctetStatus bind_sizes(const OctPrepare *prepare, Attention *attention) {
         return misfit(prepare, "the input");
     }
     attention->batch = (size_t)x->dims[0];
-    attention->queries = attention->keys = (size_t)x->dims[1];
+    attention->queries = attention->fresh = (size_t)x->dims[1];
     attention->input_size = (size_t)x->dims[2];
     if (attention->projects) {
         if (w->rank != 2 || (size_t)w->dims[0] != attention->input_size) {
@@ -216,7 +209,7 @@ static OctetStatus bind_sizes(const OctPrepare *prepare, Attention *attention) {
             v->shape.dims[1] != w->dims[1]) {
             return misfit(prepare, "query, key or value");
         }
-        attention->keys = (size_t)w->dims[1];
+        attention->fresh = (size_t)w->dims[1];
         attention->qk_size = attention->input_size;
         attention->v_size = (size_t)v->shape.dims[2];
     }
@@ -225,14 +218,14 @@ static OctetStatus bind_sizes(const OctPrepare *prepare, Attention *attention) {
         return oct_fail_op(prepare->diagnostic, OCTET_ERROR_SHAPE, node,
                            "its heads do not divide the channels");
     }
-    return OCTET_OK;
+    return oct_attention_bind_past(prepare, attention);
 }
 
 static bool has_length(const OctValue *value, size_t length) {
     return !value || (value->shape.rank == 1 && (size_t)value->shape.dims[0] == length);
 }
 
-static OctetStatus bind_masks(const OctPrepare *prepare, Attention *attention) {
+static OctetStatus bind_masks(const OctPrepare *prepare, OctAttention *attention) {
     const OctNode *node = prepare->node;
     const OctValue *mask = oct_node_input(node, attention->mask);
     const OctValue *addend = oct_node_input(node, attention->addend);
@@ -244,10 +237,11 @@ static OctetStatus bind_masks(const OctPrepare *prepare, Attention *attention) {
     }
     if (mask) {
         const OctetShape *shape = &mask->shape;
-        bool fits = mask->dtype == OCTET_S32 && shape->rank >= 1 && shape->rank <= 3 &&
-                    shape->dims[0] == batch &&
-                    (shape->rank == 1 || shape->dims[shape->rank - 1] == keys) &&
-                    (shape->rank < 3 || shape->dims[1] == queries);
+        bool fits =
+            mask->dtype == OCTET_S32 && shape->rank >= 1 && shape->rank <= 3 &&
+            (shape->dims[0] == batch || (shape->rank == 1 && shape->dims[0] == 2 * batch)) &&
+            (shape->rank == 1 || shape->dims[shape->rank - 1] == keys) &&
+            (shape->rank < 3 || shape->dims[1] == queries);
         if (!fits) {
             return misfit(prepare, "the mask");
         }
@@ -266,7 +260,7 @@ static OctetStatus bind_masks(const OctPrepare *prepare, Attention *attention) {
     return OCTET_OK;
 }
 
-static OctetStatus reserve(const OctPrepare *prepare, Attention *attention,
+static OctetStatus reserve(const OctPrepare *prepare, OctAttention *attention,
                            OctPreparedOp *prepared) {
     OctetDiagnostic *diagnostic = prepare->diagnostic;
     size_t *workspace = &prepared->workspace_bytes, pack[3] = {0}, most = 0, bytes;
@@ -292,12 +286,16 @@ static OctetStatus reserve(const OctPrepare *prepare, Attention *attention,
     OCT_TRY(oct_tensor_bytes(OCTET_F32, &scores, &bytes, diagnostic));
     OCT_TRY(oct_workspace_add(workspace, bytes, &attention->score_offset, diagnostic));
     OCT_TRY(oct_tensor_bytes(OCTET_F32, &projection, &bytes, diagnostic));
-    return oct_workspace_add(workspace, bytes, &attention->projection_offset, diagnostic);
+    OCT_TRY(oct_workspace_add(workspace, bytes, &attention->projection_offset, diagnostic));
+    OctetShape cache = projection;
+    cache.dims[2] = attention->cached ? (int64_t)(attention->qk_size + attention->v_size) : 0;
+    OCT_TRY(oct_tensor_bytes(OCTET_F32, &cache, &bytes, diagnostic));
+    return oct_workspace_add(workspace, bytes, &attention->cache_offset, diagnostic);
 }
 
 static OctetStatus prepare_attention(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
-    Attention *attention = oct_prepare_state(prepare, prepared, sizeof *attention);
+    OctAttention *attention = oct_prepare_state(prepare, prepared, sizeof *attention);
     if (!attention) {
         return OCTET_ERROR_OUT_OF_MEMORY;
     }
@@ -330,17 +328,9 @@ static OctetStatus check_attention(const OctGraph *graph, const OctNode *node,
                                    OctetDiagnostic *diagnostic) {
     (void)graph;
     bool projects = strcmp(node->op_type, "Attention") == 0;
-    for (int32_t k = projects ? 4 : 6; k < node->input_count; k++) {
-        if (node->inputs[k] && !(projects && k == 5)) {
-            return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
-                               "a past is not supported");
-        }
-    }
-    for (int32_t k = 1; k < node->output_count; k++) {
-        if (node->outputs[k]) {
-            return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
-                               "a present is not supported");
-        }
+    if (oct_node_input(node, projects ? 6 : 8)) {
+        return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
+                           "a past that shares its memory with the present is not supported");
     }
     if (oct_node_int(node, "do_rotary", 0) != 0 || (!projects && !oct_node_input(node, 1))) {
         return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
@@ -368,6 +358,7 @@ static OctetStatus infer_attention(OctGraph *graph, OctNode *node, OctetDiagnost
         }
     }
     oct_set_output(node, 0, OCTET_F32, &y);
+    oct_attention_infer_present(node);
     return OCTET_OK;
 }
 

@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+"""Runs torchvision's segmentation and detection networks and compares with ONNX Runtime.
+
+usage: vision.py OCTET ORT FOLDER [NAME ...]
+
+OCTET is the command, ORT the folder of npm's onnxruntime-node; models are exported to FOLDER once
+(random weights from a fixed seed; opset 13 for segmentation, 11 for detection, whose exports have
+NonMaxSuppression, RoiAlign, TopK, sometimes If, and shapes that depend on data). Each network runs in
+float in both, is quantized on a few pictures of noise, and its int8 form runs in both, too.
+
+The thresholds of the detectors are lowered: random weights give no class a high score. Detections
+are compared as a set, since scores that differ in the last digits change places.
+
+Needs python3-torch, python3-torchvision, python3-onnx and node.
+"""
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+RUNNER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "differential_ort.mjs")
+SEGMENTATION = ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "deeplabv3_resnet50",
+                "fcn_resnet50"]
+DETECTION = {
+    "ssdlite320_mobilenet_v3_large": {"score_thresh": 0.0},
+    "ssd300_vgg16": {"score_thresh": 0.0},
+    "fasterrcnn_mobilenet_v3_large_320_fpn": {"box_score_thresh": 0.0},
+    "retinanet_resnet50_fpn": {"score_thresh": 0.0},
+    "fcos_resnet50_fpn": {"score_thresh": 0.0},
+    "fasterrcnn_resnet50_fpn": {"box_score_thresh": 0.0},
+    "maskrcnn_resnet50_fpn": {"box_score_thresh": 0.0},
+    "keypointrcnn_resnet50_fpn": {"box_score_thresh": 0.0},
+}
+
+
+def picture(shape, seed):
+    """Smooth noise between 0 and 1."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(size=(3, shape[-2] // 16 + 1, shape[-1] // 16 + 1))
+    smooth = np.kron(coarse, np.ones((1, 16, 16)))[:, :shape[-2], :shape[-1]]
+    fine = 0.05 * rng.normal(size=smooth.shape)
+    return (0.5 + 0.2 * smooth + fine).clip(0, 1).astype(np.float32).reshape(shape)
+
+
+def export(name, path):
+    import torch
+    from torchvision.models import detection, segmentation
+
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(1)
+    if name in SEGMENTATION:
+        model = getattr(segmentation, name)(weights=None, weights_backbone=None).eval()
+        torch.onnx.export(model, torch.zeros(1, 3, 224, 224), path, opset_version=13,
+                          input_names=["image"],
+                          dynamic_axes={"image": {0: "N", 2: "H", 3: "W"}})
+        return
+    model = getattr(detection, name)(weights=None, weights_backbone=None, **DETECTION[name]).eval()
+    torch.onnx.export(model, ([torch.from_numpy(picture((3, 320, 320), 1))],), path,
+                      opset_version=11, input_names=["image"])
+
+
+def run_octet(octet, model, image, outputs, folder):
+    command = [octet, "run", model, "--input", f"image={image}", "--quiet"]
+    for i, name in enumerate(outputs):
+        command += ["--output", f"{name}={folder}/out{i}.npy"]
+    subprocess.run(command, check=True)
+    return [np.load(f"{folder}/out{i}.npy") for i in range(len(outputs))]
+
+
+def run_ort(ort, model, image, shape, outputs, folder):
+    """None, and the reason, if ONNX Runtime can't load or run it."""
+    jobs = [{"model": model, "inputs": {"image": {"dims": list(shape), "file": image}},
+             "folder": folder}]
+    with open(f"{folder}/jobs.json", "w") as f:
+        json.dump(jobs, f)
+    done = subprocess.run(["node", RUNNER, ort, f"{folder}/jobs.json"], check=True,
+                          capture_output=True, text=True)
+    result = json.loads(done.stdout)[0]
+    if "error" in result:
+        return None, result["error"]
+    infos = [result["outputs"][name] for name in outputs]
+    return [np.fromfile(i["file"], i["type"]).reshape(i["dims"]) for i in infos], None
+
+
+def apart(a, b):
+    """The largest difference, relative to the largest value; rows of boxes may change places."""
+    if a.shape != b.shape:
+        return float("inf")
+    if a.size == 0:
+        return 0.0
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if a.ndim == 2 and a.shape[1] == 4:
+        away = np.abs(a[:, None] - b[None]).max(axis=2)
+        # both ways, so that no row stands for two
+        return max(away.min(axis=0).max(), away.min(axis=1).max()) / np.abs(b).max()
+    if a.ndim == 1:
+        a, b = np.sort(a), np.sort(b)
+    return np.abs(a - b).max() / max(np.abs(b).max(), 1e-9)
+
+
+def check(octet, ort, folder, name):
+    model, int8 = f"{folder}/{name}.onnx", f"{folder}/{name}.int8.onnx"
+    if not os.path.exists(model):
+        export(name, model)
+    loaded = onnx.load(model)
+    outputs = [o.name for o in loaded.graph.output]
+    opset = loaded.opset_import[0].version
+    segmentation = name in SEGMENTATION
+    shape = (1, 3, 224, 224) if segmentation else (3, 320, 320)
+    image = picture(shape, 2)
+    np.save(f"{folder}/image.npy", image)
+    image.tofile(f"{folder}/image.bin")
+    got = run_octet(octet, model, f"{folder}/image.npy", outputs, folder)
+    expected, error = run_ort(ort, model, f"{folder}/image.bin", shape, outputs, folder)
+    line = f"{name}: opset {opset}, {len(loaded.graph.node)} nodes"
+    if error:
+        print(f"{line}; ONNX Runtime: {error[:120]}")
+        return False
+    # masks and keypoints follow the order of boxes: compared only where that is the same
+    ordered = apart(np.ascontiguousarray(got[0]).reshape(-1), expected[0].reshape(-1)) < 1e-3
+    differences = [apart(a, b) for a, b in zip(got, expected) if ordered or a.ndim <= 2]
+    line += f"; float apart by at most {max(differences):.1e} ({list(got[0].shape)})"
+    calibration = np.stack([picture(shape[-3:], seed) for seed in range(3, 7)])
+    if not segmentation:
+        folder_of_samples = f"{folder}/samples"
+        os.makedirs(folder_of_samples, exist_ok=True)
+        for i, sample in enumerate(calibration):
+            data = f"{folder_of_samples}/test_data_set_{i}"
+            os.makedirs(data, exist_ok=True)
+            with open(f"{data}/input_0.pb", "wb") as f:
+                f.write(numpy_helper.from_array(sample, "image").SerializeToString())
+        samples = folder_of_samples
+    else:
+        samples = f"{folder}/samples.npy"
+        np.save(samples, calibration)
+    subprocess.run([octet, "quantize", model, "--calib", samples, "--output", int8, "--quiet"],
+                   check=True, stdout=subprocess.DEVNULL)
+    got = run_octet(octet, int8, f"{folder}/image.npy", outputs, folder)
+    expected, error = run_ort(ort, int8, f"{folder}/image.bin", shape, outputs, folder)
+    if error:
+        print(f"{line}; int8 in ONNX Runtime: {error[:120]}", flush=True)
+        return False
+    sizes = [os.path.getsize(path) / 1e6 for path in (model, int8)]
+    if segmentation:
+        here, there = got[0].argmax(axis=1), expected[0].argmax(axis=1)
+        alike = f"{100 * (here == there).mean():.2f}% of its pixels get the same class in both"
+    else:
+        alike = f"gives {list(got[0].shape)} here and {list(expected[0].shape)} there"
+    print(f"{line}; int8 {sizes[0]:.0f} -> {sizes[1]:.0f} MB, {alike}", flush=True)
+    return max(differences) < 1e-4
+
+
+def main():
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    octet, ort, folder = sys.argv[1:4]
+    os.makedirs(folder, exist_ok=True)
+    names = sys.argv[4:] or SEGMENTATION + list(DETECTION)
+    fine = [check(octet, ort, folder, name) for name in names]
+    print(f"{sum(fine)} of {len(fine)} networks run as in ONNX Runtime and quantize")
+    return 0 if all(fine) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
