@@ -1,6 +1,6 @@
 /* A mutator that knows protobuf: it changes one field somewhere in the tree of messages and writes
  * the lengths around it anew, so that nearly every input is a well-formed model. */
-#include "onnx/proto.h"
+#include "onnx_insert.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,56 +10,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned
 
 enum { MAX_FIELDS = 4096, MAX_LEVELS = 40 };
 
-typedef struct Out {
-    uint8_t *data;
-    size_t size, room;
-    bool full;
-} Out;
-
-static void put(Out *out, const void *data, size_t size) {
-    if (size > out->room - out->size) {
-        out->full = true;
-        return;
-    }
-    if (size > 0) {
-        memmove(out->data + out->size, data, size);
-    }
-    out->size += size;
-}
-
-static void put_varint(Out *out, uint64_t value) {
-    uint8_t bytes[10];
-    size_t count = 0;
-    do {
-        bytes[count++] = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-        value >>= 7;
-    } while (value);
-    put(out, bytes, count);
-}
-
-static uint64_t next_random(uint64_t *state) {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static uint64_t interesting(uint64_t *random) {
-    static const uint64_t numbers[] = {
-        0,          1,
-        2,          3,
-        7,          8,
-        13,         16,
-        21,         22,
-        127,        255,
-        256,        4096,
-        1u << 20,   INT32_MAX,
-        UINT32_MAX, INT64_MAX,
-        UINT64_MAX, 0x8000000000000000u,
-        1ull << 32, UINT64_MAX - 1,
-    };
-    return numbers[next_random(random) % (sizeof numbers / sizeof numbers[0])];
-}
+/* Of the model that is mutated. */
+static Names names;
 
 static void mutate_message(const ProtobufCMessageDescriptor *type, OctSpan message, Out *out,
                            uint64_t *random, int level);
@@ -73,9 +25,9 @@ static void put_nested(const OctField *field, const ProtobufCMessageDescriptor *
         abort();
     }
     mutate_message(type, field->payload, &inner, random, level + 1);
-    put_varint(out, (uint64_t)field->number << 3 | 2);
-    put_varint(out, inner.size);
-    put(out, inner.data, inner.size);
+    out_varint(out, (uint64_t)field->number << 3 | 2);
+    out_varint(out, inner.size);
+    out_bytes(out, inner.data, inner.size);
     free(buffer);
 }
 
@@ -89,10 +41,30 @@ static void put_bytes(const OctField *field, Out *out) {
         memcpy(buffer, field->payload.data, field->payload.size);
     }
     size_t size = LLVMFuzzerMutate(buffer, field->payload.size, room);
-    put_varint(out, (uint64_t)field->number << 3 | 2);
-    put_varint(out, size);
-    put(out, buffer, size);
+    out_varint(out, (uint64_t)field->number << 3 | 2);
+    out_varint(out, size);
+    out_bytes(out, buffer, size);
     free(buffer);
+}
+
+/* Names that mean something in their place: an operator, a value, an attribute. */
+static bool put_meaningful(const ProtobufCMessageDescriptor *type, const OctField *field, Out *out,
+                           uint64_t *random) {
+    const char *text = NULL;
+    if (type == &onnx__node_proto__descriptor && (field->number == 1 || field->number == 2)) {
+        OctSpan name = random_name(&names, random);
+        out_text(out, field->number, name.data, name.size);
+        return true;
+    }
+    if (type == &onnx__node_proto__descriptor && field->number == 4) {
+        text = random_operator(random);
+    } else if (type == &onnx__attribute_proto__descriptor && field->number == 1) {
+        text = random_attribute(random);
+    }
+    if (text) {
+        out_text(out, field->number, text, strlen(text));
+    }
+    return text != NULL;
 }
 
 /* The field, changed in one of the ways that fit it. */
@@ -106,17 +78,18 @@ static void put_changed(const ProtobufCMessageDescriptor *type, const OctField *
         put_nested(field, known->descriptor, out, random, level);
     } else if (choice == 12) { /* gone */
     } else if (choice == 13) { /* twice */
-        put(out, field->whole.data, field->whole.size);
-        put(out, field->whole.data, field->whole.size);
+        out_bytes(out, field->whole.data, field->whole.size);
+        out_bytes(out, field->whole.data, field->whole.size);
     } else if (choice == 14) { /* another field of the message in its place */
-        put(out, other->whole.data, other->whole.size);
+        out_bytes(out, other->whole.data, other->whole.size);
     } else if (field->wire_type == 0) {
-        put_varint(out, (uint64_t)field->number << 3);
-        put_varint(out, interesting(random));
+        out_varint(out, (uint64_t)field->number << 3);
+        out_varint(out, interesting_number(random));
     } else if (field->wire_type == 2 && other->wire_type == 2 && choice == 15) {
-        put_varint(out, (uint64_t)field->number << 3 | 2); /* another's content */
-        put_varint(out, other->payload.size);
-        put(out, other->payload.data, other->payload.size);
+        out_varint(out, (uint64_t)field->number << 3 | 2); /* another's content */
+        out_varint(out, other->payload.size);
+        out_bytes(out, other->payload.data, other->payload.size);
+    } else if (field->wire_type == 2 && choice < 9 && put_meaningful(type, field, out, random)) {
     } else if (field->wire_type == 2) {
         put_bytes(field, out);
     } else {
@@ -124,7 +97,7 @@ static void put_changed(const ProtobufCMessageDescriptor *type, const OctField *
         size_t size = field->whole.size < sizeof bytes ? field->whole.size : sizeof bytes;
         memcpy(bytes, field->whole.data, size);
         bytes[size - 1 - next_random(random) % 4] ^= (uint8_t)next_random(random);
-        put(out, bytes, size);
+        out_bytes(out, bytes, size);
     }
 }
 
@@ -145,8 +118,11 @@ static void mutate_message(const ProtobufCMessageDescriptor *type, OctSpan messa
             size_t other = (size_t)(next_random(random) % count);
             put_changed(type, &fields[i], &fields[other], out, random, level);
         } else {
-            put(out, fields[i].whole.data, fields[i].whole.size);
+            out_bytes(out, fields[i].whole.data, fields[i].whole.size);
         }
+    }
+    if (type == &onnx__graph_proto__descriptor && next_random(random) % 4 == 0) {
+        out_new_node(out, &names, random);
     }
     free(fields);
 }
@@ -161,6 +137,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned
     if (!buffer) {
         abort();
     }
+    collect_names((OctSpan){data, size}, &names);
     mutate_message(&onnx__model_proto__descriptor, (OctSpan){data, size}, &out, &random, 0);
     bool usable = out.size > 0 && !out.full;
     if (usable) {

@@ -129,6 +129,88 @@ static Onnx__ModelProto *sequence_model(void) {
     return model;
 }
 
+static Onnx__GraphProto *branch(const char *op_type, const char *inputs) {
+    Onnx__GraphProto *g = new_graph_proto();
+    g->name = (char *)op_type;
+    add_node(g, op_type, inputs, "result");
+    add_output(g, "result", OCTET_F32, NULL);
+    return g;
+}
+
+/* Loop, Scan and If over one another's results. */
+static Onnx__ModelProto *control_model(void) {
+    Onnx__ModelProto *model = new_model(17);
+    Onnx__GraphProto *g = model->graph;
+    Onnx__GraphProto *body = new_graph_proto();
+    body->name = (char *)"body";
+    add_input(body, "i", OCTET_S64, "");
+    add_input(body, "go", OCTET_BOOL, "");
+    add_input(body, "v", OCTET_F32, "3,2");
+    add_node(body, "Identity", "go", "on");
+    add_node(body, "Add", "v x", "next");
+    add_node(body, "ReduceSum", "next", "each");
+    add_output(body, "on", OCTET_BOOL, "");
+    add_output(body, "next", OCTET_F32, NULL);
+    add_output(body, "each", OCTET_F32, NULL);
+    Onnx__GraphProto *scanned = new_graph_proto();
+    scanned->name = (char *)"scanned";
+    add_input(scanned, "state", OCTET_F32, "2");
+    add_input(scanned, "row", OCTET_F32, "2");
+    add_node(scanned, "Mul", "state row", "after");
+    add_node(scanned, "Neg", "after", "kept");
+    add_output(scanned, "after", OCTET_F32, "2");
+    add_output(scanned, "kept", OCTET_F32, "2");
+    add_input(g, "x", OCTET_F32, "3,2");
+    add_tensor(g, "trips", OCTET_S64, "", (int64_t[]){3}, 8);
+    add_tensor(g, "first", OCTET_F32, "2", (float[]){1, 2}, 8);
+    add_graph(add_node(g, "Loop", "trips - x", "last all"), "body", body);
+    Onnx__NodeProto *node = add_node(g, "Scan", "first last", "state_end rows");
+    add_graph(node, "body", scanned);
+    add_int(node, "num_scan_inputs", 1);
+    add_node(g, "ReduceMax", "rows", "most");
+    add_node(g, "Cast", "most", "choose");
+    add_int(g->node[g->n_node - 1], "to", OCTET_BOOL);
+    add_node(g, "Reshape", "choose none", "chosen");
+    add_tensor(g, "none", OCTET_S64, "0", (int64_t[]){0}, 0);
+    node = add_node(g, "If", "chosen", "y");
+    add_graph(node, "then_branch", branch("Relu", "rows"));
+    add_graph(node, "else_branch", branch("Exp", "last"));
+    add_output(g, "y", OCTET_F32, NULL);
+    add_output(g, "all", OCTET_F32, NULL);
+    return model;
+}
+
+static Onnx__ModelProto *recurrent_model(void) {
+    Onnx__ModelProto *model = new_model(17);
+    Onnx__GraphProto *g = model->graph;
+    static float numbers[64];
+    for (int i = 0; i < 64; i++) {
+        numbers[i] = (float)(i % 5) / 4 - 0.5f;
+    }
+    add_input(g, "x", OCTET_F32, "2,1,2");
+    add_tensor(g, "w", OCTET_F32, "1,8,2", numbers, 64);
+    add_tensor(g, "r", OCTET_F32, "1,8,2", numbers, 64);
+    Onnx__NodeProto *node = add_node(g, "LSTM", "x w r", "all last");
+    add_int(node, "hidden_size", 2);
+    add_tensor(g, "gw", OCTET_F32, "1,6,2", numbers, 48);
+    node = add_node(g, "GRU", "x gw gw", "gru");
+    add_int(node, "hidden_size", 2);
+    node = add_node(g, "Einsum", "all gru", "e");
+    add_string(node, "equation", "abcd,abcd->acd");
+    add_tensor(g, "sizes", OCTET_S64, "3", (int64_t[]){2, 3, 4}, 24);
+    node = add_node(g, "Resize", "e - - sizes", "big");
+    add_string(node, "mode", "linear");
+    add_tensor(g, "k", OCTET_S64, "1", (int64_t[]){2}, 8);
+    add_node(g, "TopK", "big k", "best where");
+    add_node(g, "GatherElements", "big where", "picked");
+    add_node(g, "CumSum", "picked k0", "sums");
+    add_tensor(g, "k0", OCTET_S64, "", (int64_t[]){0}, 8);
+    add_node(g, "NonZero", "sums", "places");
+    add_output(g, "sums", OCTET_F32, NULL);
+    add_output(g, "places", OCTET_S64, NULL);
+    return model;
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
@@ -138,8 +220,10 @@ int main(int argc, char **argv) {
         const char *name;
         Onnx__ModelProto *model;
     } seeds[] = {
-        {"rich", rich_model()},       {"pool", pool_model()},         {"shape", shape_model()},
-        {"integer", integer_model()}, {"sequence", sequence_model()},
+        {"rich", rich_model()},           {"pool", pool_model()},
+        {"shape", shape_model()},         {"integer", integer_model()},
+        {"sequence", sequence_model()},   {"control", control_model()},
+        {"recurrent", recurrent_model()},
     };
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
         write_seed(argv[1], seeds[i].name, seeds[i].model);
