@@ -395,6 +395,54 @@ static void float_biases_stay_in_the_file(void **state) {
     assert_true(differ > 0); /* what a rounded bias costs, and why the float one is kept */
 }
 
+/* A float output takes a float bias as it is: nothing is rounded to the product of the scales,
+ * which is 0.25 here, and a bias that no int32 holds does no harm. */
+static void float_biases_before_float_outputs(void **state) {
+    (void)state;
+    static const float bias[OUTPUTS] = {0.1f, -0.07f, 1e12f, 0.249f};
+    const OctetConvertOptions options = {.bias = OCTET_BIAS_KEEP, .float_bias = true};
+    float weight[OUTPUTS * INPUTS], y[OUTPUTS * SIZE * SIZE];
+    uint8_t bytes[INPUTS * SIZE * SIZE];
+    for (int i = 0; i < OUTPUTS * INPUTS; i++) {
+        weight[i] = (float)(i % 9 - 4) * 32;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(i * 37);
+    }
+    OctetGraph *graph = make(weight, bias);
+    OctetTensor *range = input(-1, 1), *x;
+    size_t repairs;
+    OctetGraph *quantized = quantize_with(graph, range, 0.25f, &options, &repairs);
+    OctetNode *conv = oct_graph_find_node(quantized, "conv");
+    conv->outputs[0]->qparams = (OctetQParams){.dtype = OCTET_DTYPE_NONE};
+    const OctetTensor *real_bias = octet_value_tensor(octet_node_input(conv, 2));
+    memcpy(real_bias->data, bias, sizeof bias);
+    OK(octet_tensor_wrap(OCTET_U8, &range->shape, bytes, sizeof bytes, &x, &diagnostic));
+    const OctetQParams *in = octet_value_qparams(octet_graph_input_at(quantized, 0));
+    const OctetTensor *weights = octet_value_tensor(octet_node_input(conv, 1));
+    for (int mode = 0; mode < MODES; mode++) {
+        assert_int_equal(run(quantized, x, (OctetRequantize)mode, false, y, sizeof y), sizeof y);
+        for (int i = 0; i < OUTPUTS * SIZE * SIZE; i++) {
+            int channel = i / (SIZE * SIZE), place = i % (SIZE * SIZE);
+            int32_t sum = 0;
+            for (int k = 0; k < INPUTS; k++) {
+                sum += (bytes[k * SIZE * SIZE + place] - in->zero_point[0]) *
+                       ((const int8_t *)weights->data)[channel * INPUTS + k];
+            }
+            float product = in->scale[0] * weights->qparams.scale[channel];
+            float expected = (float)sum * product + bias[channel];
+            if (y[i] != expected) {
+                fail_msg("mode %d, output %d: %.9g, expected %.9g", mode, i, (double)y[i],
+                         (double)expected);
+            }
+        }
+    }
+    octet_graph_free(quantized);
+    octet_tensor_free(x);
+    octet_tensor_free(range);
+    octet_graph_free(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(onnxruntime_22020_in_every_mode),
@@ -404,6 +452,7 @@ int main(void) {
         cmocka_unit_test(repairs_are_kept_with_the_model),
         cmocka_unit_test(damaged_notes_are_left_out),
         cmocka_unit_test(float_biases_stay_in_the_file),
+        cmocka_unit_test(float_biases_before_float_outputs),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

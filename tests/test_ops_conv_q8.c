@@ -117,7 +117,8 @@ static double *exact_sums(const Case *c, const Data *d) {
         size_t channel = n->transposed ? i / taps % d->w_channels : i / (d->w_count / d->channels);
         w[i] = (double)(c->u8_weights ? d->w[i] : (int8_t)d->w[i]) - d->zeros[channel];
     }
-    bool later = c->mode != OCTET_REQUANTIZE_ONNX; /* the reference adds it itself */
+    /* by_reference and expect_one add a float bias themselves */
+    bool later = c->mode != OCTET_REQUANTIZE_ONNX || c->float_output;
     for (size_t o = 0; o < d->channels; o++) {
         double scale = (double)c->x_scale * (double)d->scales[o % d->w_channels];
         bias[o] = c->bias == BIAS_S32               ? d->bias[o]
@@ -154,6 +155,7 @@ static void expect_one(const Case *c, const Data *d, double sum, size_t channel,
     float product = c->x_scale * d->scales[channel % d->w_channels];
     if (c->float_output) {
         float value = (float)(int32_t)sum * product;
+        value += c->bias == BIAS_FLOAT ? d->float_bias[channel] : 0.0f;
         ((float *)y)[i] = c->relu ? fminf(fmaxf(value, 0.0f), 6.0f) : value;
         return;
     }

@@ -89,6 +89,24 @@ static OctetStatus bind_residual(const OctPrepare *prepare, const OctetQParams *
     return OCTET_OK;
 }
 
+/* A float bias before a float output is no integer anywhere: it is added to the dequantized sum. */
+static OctetStatus open_real_bias(const OctPrepare *prepare, size_t channels, OctQ8Finish *finish) {
+    const OctValue *value = oct_layer_bias(prepare->node);
+    const OctetTensor *tensor = value ? oct_value_tensor(value) : NULL;
+    size_t count = tensor ? tensor->bytes / sizeof(float) : 0;
+    if (count == 0 || tensor->dtype != OCTET_F32 || channels % count != 0) {
+        return OCTET_OK;
+    }
+    finish->real_bias = oct_calloc(channels, sizeof *finish->real_bias);
+    if (!finish->real_bias) {
+        return oct_fail_memory(prepare->diagnostic);
+    }
+    for (size_t c = 0; c < channels; c++) {
+        finish->real_bias[c] = ((const float *)tensor->data)[c % count];
+    }
+    return OCTET_OK;
+}
+
 OctetStatus oct_q8_finish_open(const OctPrepare *prepare, size_t channels, OctQ8Finish *finish) {
     const OctNode *node = prepare->node;
     const OctetQParams *grid = oct_q8_grid(node);
@@ -102,7 +120,7 @@ OctetStatus oct_q8_finish_open(const OctPrepare *prepare, size_t channels, OctQ8
         finish->epilogue = (OctQ8Epilogue){.kind = OCT_Q8_OUT_F32, .maximum = 255};
         finish->clamps = node->activation.kind != OCT_ACTIVATION_NONE;
         oct_activation_bounds(&node->activation, &finish->minimum, &finish->maximum);
-        return OCTET_OK;
+        return open_real_bias(prepare, channels, finish);
     }
     finish->epilogue = oct_q8_epilogue_u8((uint8_t)grid->zero_point[0]);
     oct_activation_u8(&node->activation, grid, &finish->epilogue.minimum,
@@ -130,7 +148,9 @@ OctetStatus oct_q8_finish_open(const OctPrepare *prepare, size_t channels, OctQ8
 
 void oct_q8_finish_close(OctQ8Finish *finish) {
     oct_free(finish->channels);
+    oct_free(finish->real_bias);
     finish->channels = NULL;
+    finish->real_bias = NULL;
 }
 
 static uint64_t bits_of(float value) {
@@ -146,8 +166,9 @@ void oct_q8_finish_key(const OctPrepare *prepare, const OctQ8Finish *finish, Oct
     key->parameters[first] =
         bits_of(oct_value_scale(x)) << 32 | (uint64_t)(uint32_t)oct_value_zero_point(x);
     key->parameters[first + 1] = grid ? bits_of(grid->scale[0]) : 0;
-    key->parameters[first + 2] =
-        (uint64_t)prepare->cpu << 16 | (uint64_t)finish->kind << 8 | (uint64_t)finish->mode;
+    key->parameters[first + 2] = (uint64_t)(finish->real_bias != NULL) << 32 |
+                                 (uint64_t)prepare->cpu << 16 | (uint64_t)finish->kind << 8 |
+                                 (uint64_t)finish->mode;
 }
 
 /* ---- numbers ---- */
@@ -245,6 +266,8 @@ static OctetStatus fill_numbers(const OctPrepare *prepare, const OctQ8Weights *w
         if (bias_value) {
             size_t own_channels = weights->channels / weights->repeats;
             OCT_TRY(read_bias(prepare, bias_value, c % own_channels, own_channels, &own));
+        }
+        if (bias_value && !finish->real_bias) {
             OCT_TRY(integer_bias(prepare, finish->mode, &own, c, input_scale, weights->scales[c],
                                  &bias[c]));
         }
@@ -286,6 +309,18 @@ typedef struct Work {
     void *output;
 } Work;
 
+static void finish_floats(const OctQ8Finish *finish, OctetCpu cpu, float *y, size_t rows) {
+    size_t channels = finish->channel_count;
+    for (size_t r = 0; r < rows && finish->real_bias; r++) {
+        for (size_t c = 0; c < channels; c++) {
+            y[r * channels + c] += finish->real_bias[c];
+        }
+    }
+    if (finish->clamps) {
+        oct_f32_vector_select(cpu)->clamp(y, y, rows * channels, finish->minimum, finish->maximum);
+    }
+}
+
 static void finish_rows(void *user, size_t index) {
     const Work *work = user;
     const OctQ8Finish *finish = work->finish;
@@ -293,9 +328,8 @@ static void finish_rows(void *user, size_t index) {
     const OctQ8VectorOps *vector = oct_q8_vector_ops(work->cpu);
     size_t first = index * ROWS, rest = work->rows - first, rows = rest < ROWS ? rest : ROWS;
     size_t at = first * finish->channel_count, count = rows * finish->channel_count;
-    if (finish->clamps) {
-        float *y = (float *)work->output + at;
-        oct_f32_vector_select(work->cpu)->clamp(y, y, count, finish->minimum, finish->maximum);
+    if (finish->kind == OCT_Q8_OUT_F32) {
+        finish_floats(finish, work->cpu, (float *)work->output + at, rows);
         return;
     }
     uint8_t *y = (uint8_t *)work->output + at;
@@ -317,7 +351,7 @@ static void finish_rows(void *user, size_t index) {
 
 void oct_q8_finish_run(const OctQ8Finish *finish, OctetCpu cpu, const int32_t *accumulators,
                        size_t rows, const uint8_t *residual, void *output, OctetThreadPool *pool) {
-    if (finish->separate || finish->clamps || finish->late_add) {
+    if (finish->separate || finish->clamps || finish->real_bias || finish->late_add) {
         Work work = {finish, cpu, accumulators, rows, residual, output};
         oct_parallel_for(pool, finish_rows, &work, (rows + ROWS - 1) / ROWS);
     }

@@ -37,7 +37,9 @@ static inline int8_t oct_q8_weight(const OctQ8Weights *weights, size_t index) {
 typedef struct OctQ8Finish {
     OctQ8OutputKind kind; /* of the kernel */
     OctQ8Epilogue epilogue;
-    bool clamps; /* a float output's activation */
+    float *real_bias; /* a float output's float bias, one a channel: added behind the kernel; or
+                         NULL */
+    bool clamps;      /* a float output's activation */
     float minimum, maximum;
     int32_t residual; /* input, -1 for none */
     bool late_add;    /* the kernel can't add: the residual is added behind it */
