@@ -37,7 +37,7 @@ class Graph:
         self.shapes = {}  # of float values that later nodes may use
         self.steps = {}  # of values on a grid: its scale
         self.used = set()
-        self.opset = self.rng.choice([9, 10, 11, 12, 13, 14, 15, 16, 17])
+        self.opset = self.rng.choice([9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22])
         self.dynamic = self.rng.random() < 0.3  # the inputs' sizes are open in the model
         self.quantized = quantized
         self.count = 0
@@ -529,10 +529,7 @@ def reduce(g):
     kind = g.rng.choice(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1",
                          "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"])
     result = [1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes]
-    if kind == "ReduceSum":
-        g.listed(kind, x, "axes", axes, 13, result, keepdims=keep)
-    else:
-        g.node(kind, [x], result, keepdims=keep, axes=axes)
+    g.listed(kind, x, "axes", axes, 13 if kind == "ReduceSum" else 18, result, keepdims=keep)
 
 
 def order(g):
@@ -634,7 +631,7 @@ def quantized_mover(g):
                    (n, c, 2 * h, 2 * w), mode="nearest", nearest_mode="floor",
                    coordinate_transformation_mode="asymmetric")
     elif kind == "ReduceMean":
-        y = g.node(kind, [x], (n, c, 1, 1), axes=[2, 3])
+        y = g.listed(kind, x, "axes", [2, 3], 18, (n, c, 1, 1))
     elif kind == "Clip":
         y = g.node(kind, [x, g.constant(np.float32(-0.5)), g.constant(np.float32(1.5))],
                    (n, c, h, w))
@@ -706,10 +703,118 @@ def quantized_layer(g):
     quantize(g, y)
 
 
+# ---- what later opsets brought ----
+
+
+def later_unary(g):
+    kind, since, attributes = g.rng.choice([
+        ("Mish", 18, {}), ("Gelu", 20, {}), ("Gelu", 20, {"approximate": "tanh"}),
+    ])
+    if g.opset < since:
+        return False
+    x = g.pick()
+    g.node(kind, [x], g.shapes[x], **attributes)
+
+
+def group_normalize(g):
+    x = g.pick(lambda s: len(s) >= 3 and s[1] in (2, 4, 6, 8))
+    if not x or g.opset < 21:
+        return False
+    channels = g.shapes[x][1]
+    g.node("GroupNormalization", [x, g.constant(g.floats([channels])),
+                                  g.constant(g.floats([channels]))], g.shapes[x],
+           num_groups=g.rng.choice([1, 2, channels]))
+
+
+def crop_or_wrap(g):
+    x = g.pick(lambda s: 1 <= len(s) and min(s) >= 2)
+    if not x or g.opset < 19:
+        return False
+    shape = list(g.shapes[x])
+    axis = g.rng.randrange(len(shape))
+    if g.rng.random() < 0.5:
+        shape[axis] = g.rng.randint(1, 2 * shape[axis])
+        g.node("CenterCropPad", [x, g.ints([shape[axis]])], shape, axes=[axis])
+        return
+    before, after = (g.rng.randint(0, shape[axis] - 1) for _ in range(2))
+    pads = [0] * (2 * len(shape))
+    pads[axis], pads[axis + len(shape)] = before, after
+    shape[axis] += before + after
+    g.node("Pad", [x, g.ints(pads)], shape, mode="wrap")
+
+
+def dilated_average(g):
+    x = g.pick(lambda s: len(s) == 4 and min(s[2:]) >= 5)
+    if not x or g.opset < 19:
+        return False
+    shape = g.shapes[x]
+    sizes = [conv_size(d, 3, 1, 2, 1, 1) for d in shape[2:]]
+    g.node("AveragePool", [x], (*shape[:2], *sizes), kernel_shape=[3, 3], dilations=[2, 2],
+           pads=[1] * 4, count_include_pad=g.rng.randint(0, 1))
+
+
+def shrink_smoothly(g):
+    x = g.pick(lambda s: len(s) == 4 and min(s[2:]) >= 4)
+    if not x or g.opset < 18:
+        return False
+    shape = g.shapes[x]
+    sizes = [g.rng.randint(2, d) for d in shape[2:]]
+    g.node("Resize", [x, "", "", g.ints([*shape[:2], *sizes])], (*shape[:2], *sizes),
+           mode=g.rng.choice(["linear", "cubic"]), antialias=1)
+
+
+def grid_sample(g):
+    x = g.pick(lambda s: len(s) == 4)
+    if not x or g.opset < 16:
+        return False
+    n, c = g.shapes[x][:2]
+    h, w = g.rng.randint(1, 5), g.rng.randint(1, 5)
+    mode = g.rng.choice(["bilinear", "nearest", "bicubic"] if g.opset < 20 else
+                        ["linear", "nearest", "cubic"])
+    grid = g.constant(g.numbers.uniform(-1.2, 1.2, size=(n, h, w, 2)).astype(np.float32))
+    g.node("GridSample", [x, grid], (n, c, h, w), mode=mode,
+           padding_mode=g.rng.choice(["zeros", "border", "reflection"]),
+           align_corners=g.rng.randint(0, 1))
+
+
+def scatter(g):
+    x = g.pick(lambda s: len(s) >= 1 and min(s) >= 1)
+    if not x or g.opset < 16:
+        return False
+    shape = g.shapes[x]
+    axis = g.rng.randrange(len(shape))
+    part = [g.rng.randint(1, d) for d in shape]
+    # no place twice, so that the order of additions does not matter
+    indices = np.stack([g.numbers.permutation(shape[axis])[:part[axis]] for _ in
+                        range(int(np.prod(part)) // part[axis])], axis=-1)
+    rest = part[:axis] + part[axis + 1:]
+    indices = np.moveaxis(indices.reshape([part[axis]] + rest), 0, axis).astype(np.int64)
+    reduction = g.rng.choice(["none", "add", "mul"] + (["max", "min"] if g.opset >= 18 else []))
+    g.node("ScatterElements", [x, g.constant(indices, "i"), g.constant(g.floats(part))], shape,
+           axis=axis, reduction=reduction)
+
+
+def sequence(g):
+    """Cut to pieces, one of which goes to the end, and joined again."""
+    x = g.pick(lambda s: any(d >= 2 for d in s))
+    if not x or g.opset < 11:
+        return False
+    shape = g.shapes[x]
+    axis = g.rng.choice([i for i, d in enumerate(shape) if d >= 2])
+    pieces = g.node("SplitToSequence", [x, g.constant(np.int64(g.rng.randint(1, shape[axis])))],
+                    axis=axis)
+    first = g.node("SequenceAt", [pieces, g.constant(np.int64(0))])
+    rest = g.node("SequenceErase", [pieces, g.constant(np.int64(0))])
+    turned = g.node("SequenceInsert", [rest, first])
+    g.node("ConcatFromSequence", [turned], shape, axis=axis)
+
+
+LATER = [later_unary, group_normalize, crop_or_wrap, dilated_average, shrink_smoothly, grid_sample,
+         scatter, sequence]
 FLOAT = [unary, unary, guarded, clip, binary, binary, variadic, compare, transpose, reshape,
          reshape_split, concat, split, slice_, pad, gather, expand, space, conv, conv, conv,
          conv_transpose, pool, pool, gemm, matmul, normalize, normalize, resize, reduce, order,
-         attend]
+         attend] + LATER
 
 
 def generate(seed, share):
