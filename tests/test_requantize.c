@@ -81,7 +81,9 @@ static void bytes_equal_qnnpack_and_onednn(void **state) {
                   different[0], bytes[0], different[1], bytes[1]);
     assert_true(bytes[0] > 15000 && bytes[1] > 15000);
     assert_int_equal(different[0], 0);
-    assert_true(different[1] * 10000 <= bytes[1]); /* halves; none in the committed vectors */
+    if (!getenv("OCTET_GOLDEN")) {
+        assert_int_equal(different[1], 0); /* other seeds may have halves */
+    }
 }
 
 static uint64_t random_state;

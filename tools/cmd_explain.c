@@ -192,6 +192,7 @@ static void add_bias(json_t *object, const Channel *e) {
     json_add(object, "bias_exact", e->has_bias ? json_number(e->bias_exact) : json_null());
     json_add(object, "bias_integer",
              e->has_bias && !e->bias_stays_real ? json_integer(e->bias_integer) : json_null());
+    json_add(object, "bias_added", e->has_bias ? json_number(e->bias_added) : json_null());
     json_add(object, "bias_error", e->bias_known ? json_number(e->bias_error) : json_null());
     json_add(object, "bias_error_limit", json_number(e->bias_error_limit));
     json_add(object, "bias_error_steps",

@@ -100,6 +100,14 @@ static void tell_bias(OctetRequantize mode, const Channel *e) {
            "   quantization: scale %.9g, zero point 0.\n"
            "     %.9g / %.9g = %.10g\n",
            e->bias_scale, e->bias, e->bias_scale, e->bias_exact);
+    if (e->bias_stays_real && e->bias_stored) {
+        printf("   The file has the int32 %" PRId32
+               " alone. fbgemm takes biases in float: what that\n"
+               "   stands for is divided by the unit in float32 and added to the sum as %.9g.\n",
+               e->bias_integer, e->bias_added);
+        tell_error(e);
+        return;
+    }
     if (e->bias_stays_real) {
         printf("   fbgemm does not round it: it is added to the sum in float32.\n");
         return;
@@ -221,7 +229,7 @@ static void tell_uniform(const Channel *e) {
 
 static void tell_result(const Channel *e) {
     if (e->bias_stays_real) {
-        printf("   with bias    %" PRId64 " + %.9g\n", e->example_accumulator, e->bias_exact);
+        printf("   with bias    %" PRId64 " + %.9g\n", e->example_accumulator, e->bias_added);
     } else {
         printf("   with bias    %" PRId64 " + %" PRId32 " = %" PRId64 "\n", e->example_accumulator,
                e->bias_integer, e->example_sum);

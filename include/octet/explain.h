@@ -21,9 +21,10 @@ typedef struct OctetChannelExplanation {
     double bias;             /* in float; if not known, what the stored integer stands for */
     double bias_scale;       /* input_scale * weight_scale */
     double bias_exact;       /* bias / bias_scale, what the integer should be */
-    bool bias_stays_real;    /* fbgemm, and the graph has the float bias: no integer is made */
+    bool bias_stays_real;    /* fbgemm: the float bias, or what a stored integer stands for */
     bool bias_stored;        /* the graph has the integer, whatever rule it was made by */
-    int32_t bias_integer;    /* what is added to the accumulator */
+    int32_t bias_integer;    /* what is added to the accumulator, in fbgemm only stored */
+    double bias_added;       /* the same; in fbgemm fl(bias / fl(input_scale * weight_scale)) */
     int32_t bias_by_rule;    /* what the mode makes of `bias` */
     double bias_error;       /* what is added less bias, in real units */
     double bias_error_limit; /* half a unit of the accumulator: the greatest error of rounding */

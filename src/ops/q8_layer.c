@@ -236,16 +236,25 @@ static OctetStatus integer_bias(const OctPrepare *prepare, OctetRequantize mode,
                               channel, product);
 }
 
-/* A channel for the modes that requantize in a pass of their own. */
+static float real_of(const Bias *bias, float input_scale, float weight_scale) {
+    return bias->is_integer
+               ? oct_bias_real(bias->integer, bias->integer_scale, input_scale, weight_scale)
+               : bias->real;
+}
+
+/* A channel for the modes that requantize in a pass of their own. fbgemm takes biases in float: of
+ * an integer one, the number that it stands for. */
 static OctetStatus separate_channel(const OctPrepare *prepare, OctQ8Finish *finish, size_t channel,
                                     const Bias *bias, float weight_scale, int32_t *integer) {
     const OctNode *node = prepare->node;
-    bool real = bias && !bias->is_integer && finish->mode == OCTET_REQUANTIZE_FBGEMM;
-    OctRequantizeInput input = {.input_scale = oct_value_scale(node->inputs[0]),
+    bool real = bias && finish->mode == OCTET_REQUANTIZE_FBGEMM;
+    float input_scale = oct_value_scale(node->inputs[0]);
+    float real_bias = real ? real_of(bias, input_scale, weight_scale) : 0.0f;
+    OctRequantizeInput input = {.input_scale = input_scale,
                                 .weight_scale = weight_scale,
                                 .output_scale = oct_q8_grid(node)->scale[0],
                                 .has_float_bias = real,
-                                .bias = real ? bias->real : 0.0f};
+                                .bias = real_bias};
     /* The kernel adds integer biases itself, and proves that the sum fits. */
     *integer = real ? 0 : *integer;
     return oct_fail_in_node(prepare->diagnostic,

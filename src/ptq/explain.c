@@ -106,14 +106,16 @@ static OctetStatus explain_bias(const OctExplained *layer, OctetChannelExplanati
     if (integer && isnan(real)) {
         real = stored * e->bias_scale;
     }
+    e->bias_stays_real = e->has_bias && layer->mode == OCTET_REQUANTIZE_FBGEMM;
     OctRequantizeInput input = {.input_scale = e->input_scale,
                                 .weight_scale = e->weight_scale,
                                 .output_scale = e->output_scale > 0 ? e->output_scale : 1.0F,
-                                .has_float_bias = e->has_bias && !integer,
+                                .has_float_bias = e->has_bias && (!integer || e->bias_stays_real),
                                 .bias = (float)real};
     if (integer) {
         int32_t given = (int32_t)fmin(fmax(stored, INT32_MIN), INT32_MAX);
         (void)oct_bias_stored(given, scale, e->input_scale, e->weight_scale, &input.bias_integer);
+        input.bias = oct_bias_real(given, scale, e->input_scale, e->weight_scale);
         if (input.bias_integer == given) {
             real = given * e->bias_scale; /* the stored scale is this product, rounded to a float */
         }
@@ -132,15 +134,15 @@ static OctetStatus explain_bias(const OctExplained *layer, OctetChannelExplanati
     }
     e->bias = real;
     e->bias_exact = real / e->bias_scale;
-    e->bias_stays_real = e->has_bias && !integer && layer->mode == OCTET_REQUANTIZE_FBGEMM;
     e->bias_stored = integer;
-    e->bias_integer = parameters->bias_integer;
+    e->bias_integer = integer ? input.bias_integer : parameters->bias_integer;
+    e->bias_added = e->bias_stays_real ? (double)parameters->bias : (double)e->bias_integer;
     e->bias_by_rule =
         e->has_bias ? oct_bias_integer(layer->mode, (float)real, e->input_scale, e->weight_scale)
                     : 0;
-    e->bias_error =
-        e->bias_stays_real || !e->has_bias ? 0.0 : e->bias_integer * e->bias_scale - real;
-    e->bias_error_limit = e->has_bias && !e->bias_stays_real ? e->bias_scale / 2 : 0.0;
+    bool rounded = e->has_bias && (integer || !e->bias_stays_real);
+    e->bias_error = rounded ? e->bias_added * e->bias_scale - real : 0.0;
+    e->bias_error_limit = rounded ? e->bias_scale / 2 : 0.0;
     return OCTET_OK;
 }
 
@@ -192,8 +194,7 @@ void oct_explain_sum(const OctExplained *layer, const OctRequantizeChannel *para
     if (layer->mode == OCTET_REQUANTIZE_TFLITE || layer->mode == OCTET_REQUANTIZE_TFLITE_SINGLE) {
         factor = ldexp((double)e->fixed.mantissa, e->fixed.shift - 31);
     }
-    e->example_steps = e->bias_stays_real ? ((double)accumulator + e->bias_exact) * factor
-                                          : (double)e->example_sum * factor;
+    e->example_steps = ((double)accumulator + e->bias_added) * factor;
     if (e->output_scale > 0 && accumulator >= INT32_MIN && accumulator <= INT32_MAX) {
         const OctRequantizeOutput output = {.zero_point = e->output_zero_point,
                                             .minimum = e->output_minimum,

@@ -91,5 +91,8 @@ bool oct_bias_rescale(int32_t stored, double from_scale, double to_scale, int32_
  * that is the product, rounded to a float or not, leaves it as it is. False as above. */
 bool oct_bias_stored(int32_t stored, double scale, float input_scale, float weight_scale,
                      int32_t *integer);
+/* The float32 that a bias stored at `scale` (0: at fl(sx * sw)) stands for: fl(fl(stored) * scale).
+ */
+float oct_bias_real(int32_t stored, double scale, float input_scale, float weight_scale);
 
 #endif

@@ -101,3 +101,8 @@ bool oct_bias_stored(int32_t stored, double scale, float input_scale, float weig
     }
     return oct_bias_rescale(stored, scale, product, integer);
 }
+
+float oct_bias_real(int32_t stored, double scale, float input_scale, float weight_scale) {
+    float unit = scale == 0.0 ? input_scale * weight_scale : (float)scale;
+    return (float)stored * unit;
+}
