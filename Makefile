@@ -35,7 +35,7 @@ bench:
 	@scripts/setup bench
 	@scripts/bench
 
-parity:
+parity: build
 	@scripts/setup develop
 	@/usr/bin/python3 scripts/parity.py build/octet
 

@@ -18,11 +18,14 @@ import tempfile
 import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
 ROOT = os.path.dirname(HERE)
 TESTS = ["test_observers_golden", "test_quantize_golden", "test_requantize",
-         "test_requantize_layers", "test_cli_golden"]
+         "test_requantize_layers", "test_functional", "test_cli_golden"]
 SCRIPTS = ["golden_observers.py", "golden_requantize.py", "golden_layers.py",
-           "golden_command.py"]
+           "golden_functional.py", "golden_command.py"]
+# how many cases of a new seed, where the committed vectors have fewer
+MORE = {"golden_requantize.py": ["--layers=4000"], "golden_functional.py": ["--rounds=60"]}
 failures = []
 
 
@@ -34,7 +37,7 @@ def report(name, good, detail=""):
 
 def generate(folder, *options):
     for script in SCRIPTS:
-        extra = [o for o in options if script == SCRIPTS[1] or not o.startswith("--layers")]
+        extra = [o for o in options if o.startswith("--seed")] + MORE.get(script, []) * bool(options)
         subprocess.run([sys.executable, os.path.join(HERE, script), folder, *extra], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -50,7 +53,7 @@ def committed_vectors():
 
 def fresh_vectors(build, seed):
     with tempfile.TemporaryDirectory() as folder:
-        generate(folder, "--seed=%d" % seed, "--layers=4000")
+        generate(folder, "--seed=%d" % seed)
         for test in TESTS:
             path = os.path.join(build, test)
             if not os.path.exists(path):
@@ -66,7 +69,7 @@ def observe_command(octet, seed, folder):
     """octet observe against torch, on files that stand for batches."""
     import numpy as np
     import torch
-    import torch.ao.quantization as tq
+    from golden_observers import CLASSES
     rng = np.random.default_rng(seed)
     files, batches = [], []
     for i in range(3):
@@ -74,46 +77,56 @@ def observe_command(octet, seed, folder):
         files.append(os.path.join(folder, "%d.npy" % i))
         np.save(files[-1], batch)
         batches.append(torch.from_numpy(batch))
-    cases = [("minmax", tq.MinMaxObserver, ["per_tensor_affine", "per_tensor_symmetric"]),
-             ("moving-average", tq.MovingAverageMinMaxObserver,
-              ["per_tensor_affine", "per_tensor_symmetric"]),
-             ("per-channel-minmax", tq.PerChannelMinMaxObserver,
-              ["per_channel_affine", "per_channel_symmetric"]),
-             ("moving-average-per-channel", tq.MovingAveragePerChannelMinMaxObserver,
-              ["per_channel_affine", "per_channel_symmetric"])]
-    for name, kind, schemes in cases:
-        for scheme in schemes:
-            for dtype in ("quint8", "qint8"):
-                arguments = {"dtype": getattr(torch, dtype), "qscheme": getattr(torch, scheme)}
-                command = [octet, "observe", "--observer", name, "--dtype", dtype, "--qscheme",
-                           scheme, "--json"]
-                if "channel" in name:
-                    arguments["ch_axis"] = 1
-                    command += ["--axis", "1"]
-                observer = kind(**arguments)
-                for batch in batches:
-                    observer(batch)
-                scale, zero_point = observer.calculate_qparams()
-                result = subprocess.run(command + files, capture_output=True, text=True)
-                label = "octet observe %s %s %s" % (name, dtype, scheme)
-                if result.returncode != 0:
-                    report(label, False, result.stderr.strip())
-                    continue
-                found = json.loads(result.stdout)
-                same = np.array_equal(np.float32(np.atleast_1d(found["scale"])), scale.numpy()) \
-                    and np.array_equal(np.atleast_1d(found["zero_point"]), zero_point.numpy())
-                report(label, same)
+    tensor, channel = ("per_tensor_affine", "per_tensor_symmetric"), (
+        "per_channel_affine", "per_channel_symmetric")
+    plain = [(o, s, t, {}) for o in ("minmax", "moving-average", "histogram", "torch-histogram")
+             for s in tensor for t in ("quint8", "qint8")]
+    plain += [(o, s, t, {"ch_axis": 1}) for o in ("per-channel-minmax", "moving-average-per-channel")
+              for s in channel for t in ("quint8", "qint8")]
+    special = [("minmax", tensor[0], "quint8", {"reduce_range": True}),
+               ("minmax", tensor[1], "qint32", {}),
+               ("minmax", tensor[1], "qint8", {"quant_min": -127, "quant_max": 127}),
+               ("minmax", tensor[0], "quint8", {"eps": 0.25}),
+               ("moving-average", tensor[0], "quint8", {"averaging_constant": 0.25}),
+               ("per-channel-minmax", channel[0], "qint8", {"ch_axis": 2, "reduce_range": True}),
+               ("histogram", tensor[0], "quint8", {"bins": 512, "reduce_range": True}),
+               ("torch-histogram", tensor[0], "quint8", {"bins": 100, "upsample_rate": 16})]
+    for name, scheme, dtype, options in plain + special:
+        observer = CLASSES[name](dtype=getattr(torch, dtype), qscheme=getattr(torch, scheme),
+                                 **options)
+        # octet's histogram is torch's over all the data at once
+        for batch in [torch.cat(batches)] if name == "histogram" else batches:
+            observer(batch)
+        scale, zero_point = observer.calculate_qparams()
+        words = ["--%s=%s" % (k.replace("ch_", "").replace("_", "-"), v) if v is not True
+                 else "--" + k.replace("_", "-") for k, v in options.items()]
+        command = [octet, "observe", "--observer", name, "--dtype", dtype, "--qscheme", scheme]
+        result = subprocess.run(command + words + files, capture_output=True, text=True)
+        label = " ".join(["octet observe", name, dtype, scheme] + words)
+        if result.returncode != 0:
+            report(label, False, result.stderr.strip())
+            continue
+        found = json.loads(result.stdout)
+        same = np.array_equal(np.float32(np.atleast_1d(found["scale"])), scale.numpy()) \
+            and np.array_equal(np.atleast_1d(found["zero_point"]), zero_point.numpy())
+        report(label, same)
+
+
+# name, torch's engine, --requantize, activations in [0, 127], weights per channel
+QCONFIGS = [("qnnpack", "qnnpack", "qnnpack", False, False),
+            ("onednn", "onednn", "fbgemm", False, True), ("fbgemm", "onednn", "fbgemm", True, True)]
 
 
 def convolution(octet, seed, folder, number):
-    """A model of one convolution: quantized by octet with the qnnpack qconfig and minmax
-    activations, run with --requantize qnnpack, against torch's qnnpack."""
+    """A model of one convolution: quantized by octet with one of PyTorch's qconfigs and minmax
+    activations, run in the mode of that name, against torch's bytes. (fbgemm's with oneDNN.)"""
     import numpy as np
     import onnx
     import torch
     import torch.ao.quantization as tq
     from onnx import TensorProto, helper, numpy_helper
-    torch.backends.quantized.engine = "qnnpack"
+    qconfig, engine, mode, reduced, per_channel = QCONFIGS[number % len(QCONFIGS)]
+    torch.backends.quantized.engine = engine
     rng = np.random.default_rng(seed + number)
     groups = int(rng.choice([1, 1, 2]))
     inputs, outputs = groups * int(rng.integers(1, 5)), groups * int(rng.integers(1, 5))
@@ -132,11 +145,11 @@ def convolution(octet, seed, folder, number):
     paths = {k: os.path.join(folder, "%d.%s" % (number, k)) for k in ("onnx", "q.onnx", "npy", "y.npy")}
     onnx.save(model, paths["onnx"])
     np.save(paths["npy"], data)
-    run = [[octet, "quantize", paths["onnx"], "--calib", paths["npy"], "--qconfig", "qnnpack",
+    run = [[octet, "quantize", paths["onnx"], "--calib", paths["npy"], "--qconfig", qconfig,
             "--observer", "minmax", "--output", paths["q.onnx"]],
-           [octet, "run", paths["q.onnx"], "--requantize", "qnnpack", "--int-repr", "--input",
+           [octet, "run", paths["q.onnx"], "--requantize", mode, "--int-repr", "--input",
             paths["npy"], "--output", paths["y.npy"]]]
-    label = "qnnpack convolution %d" % number
+    label = "%s convolution %d" % (qconfig, number)
     for command in run:
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
@@ -145,7 +158,9 @@ def convolution(octet, seed, folder, number):
     layer = torch.nn.Conv2d(inputs, outputs, kernel, stride, pad, groups=groups)
     layer.weight.data, layer.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)
     wrapped = tq.QuantWrapper(layer).eval()
-    wrapped.qconfig = tq.QConfig(activation=tq.MinMaxObserver, weight=tq.default_weight_observer)
+    wrapped.qconfig = tq.QConfig(
+        activation=tq.MinMaxObserver.with_args(reduce_range=reduced),
+        weight=tq.default_per_channel_weight_observer if per_channel else tq.default_weight_observer)
     tq.prepare(wrapped, inplace=True)
     with torch.no_grad():
         for sample in data:
@@ -171,7 +186,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             octet = os.path.abspath(arguments.octet)
             observe_command(octet, arguments.seed, folder)
-            for number in range(12):
+            for number in range(30):
                 convolution(octet, arguments.seed, folder, number)
     else:
         print("skipped: the comparisons of the command, %s is not built" % arguments.octet)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ir/graph.h"
+#include "mode_formulas.h"
 #include "octet/octet.h"
 
 #define OK(call)                                                                                   \
@@ -103,22 +104,66 @@ static size_t run(const OctetGraph *graph, const OctetTensor *x, OctetRequantize
     return bytes;
 }
 
-/* The int8 network is near the float one in all modes: off by one step of the output at most, plus
- * `slack` for what the grids of input and weights lose. */
-static void check_near(const OctetGraph *graph, const OctetGraph *quantized, const OctetTensor *x,
-                       double slack) {
-    float expected[OUTPUTS * SIZE * SIZE], result[OUTPUTS * SIZE * SIZE];
+/* What the formulas make of the file's own integers and biases. */
+static uint8_t formula_byte(const OctetGraph *graph, OctetRequantize mode, const uint8_t *x,
+                            int channel, int pixel) {
+    const OctetNode *conv = octet_graph_find_node(graph, "conv");
+    const OctetTensor *weight = octet_value_tensor(octet_node_input(conv, 1));
+    const OctetTensor *bias = octet_value_tensor(octet_node_input(conv, 2));
+    const OctetQParams *in = octet_value_qparams(octet_node_input(conv, 0));
+    const OctetQParams *out = octet_value_qparams(octet_node_output(conv, 0));
+    const ModeChannel numbers = {
+        .sx = in->scale[0],
+        .sw = weight->qparams.scale[channel],
+        .sy = out->scale[0],
+        .zy = out->zero_point[0],
+        .integer_bias = bias->dtype == OCTET_S32,
+        .stored = bias->dtype == OCTET_S32 ? ((const int32_t *)bias->data)[channel] : 0,
+        .bias = bias->dtype == OCTET_S32 ? 0 : ((const float *)bias->data)[channel]};
+    int32_t accumulator = 0;
+    for (int i = 0; i < INPUTS; i++) {
+        accumulator += (x[i * SIZE * SIZE + pixel] - in->zero_point[0]) *
+                       ((const int8_t *)weight->data)[channel * INPUTS + i];
+    }
+    return mode_byte(&numbers, mode, accumulator);
+}
+
+/* The input's integers: PyTorch's modes multiply by 1 / scale, the others divide. */
+static void quantize_input(const OctetGraph *graph, const OctetTensor *x, OctetRequantize mode,
+                           uint8_t *bytes) {
+    bool torch = mode == OCTET_REQUANTIZE_QNNPACK || mode == OCTET_REQUANTIZE_FBGEMM;
+    const OctetNode *conv = octet_graph_find_node(graph, "conv");
+    OctetTensor *quantized;
+    OK(octet_quantize(x, octet_value_qparams(octet_node_input(conv, 0)),
+                      torch ? OCTET_QUANTIZE_RECIPROCAL : OCTET_QUANTIZE_DIVIDE, &quantized, NULL,
+                      &diagnostic));
+    memcpy(bytes, quantized->data, quantized->bytes);
+    octet_tensor_free(quantized);
+}
+
+/* In every mode the network gives the formulas' bytes on its own integers, and these stand for the
+ * float network's numbers: off by one step of the output at most, plus `slack` for what the grids
+ * of input and weights lose. */
+static void check_modes(const OctetGraph *graph, const OctetGraph *quantized, const OctetTensor *x,
+                        double slack) {
+    float real[OUTPUTS * SIZE * SIZE];
+    uint8_t inputs[INPUTS * SIZE * SIZE], bytes[OUTPUTS * SIZE * SIZE];
     const OctetNode *conv = octet_graph_find_node(quantized, "conv");
     const OctetQParams *y = octet_value_qparams(octet_node_output(conv, 0));
     assert_non_null(y);
-    run(graph, x, OCTET_REQUANTIZE_ONNX, false, expected, sizeof expected);
-    for (int mode = 0; mode < MODES; mode++) {
-        run(quantized, x, (OctetRequantize)mode, false, result, sizeof result);
-        for (size_t i = 0; i < sizeof result / sizeof *result; i++) {
-            double off = fabs((double)result[i] - (double)expected[i]);
-            if (!(off <= (double)y->scale[0] + slack)) {
-                fail_msg("mode %d, output %zu: %g, expected %g", mode, i, (double)result[i],
-                         (double)expected[i]);
+    run(graph, x, OCTET_REQUANTIZE_ONNX, false, real, sizeof real);
+    for (int m = 0; m < MODES; m++) {
+        OctetRequantize mode = (OctetRequantize)m;
+        quantize_input(quantized, x, mode, inputs);
+        assert_int_equal(run(quantized, x, mode, true, bytes, sizeof bytes), sizeof bytes);
+        for (int i = 0; i < (int)sizeof bytes; i++) {
+            uint8_t expected =
+                formula_byte(quantized, mode, inputs, i / (SIZE * SIZE), i % (SIZE * SIZE));
+            double value = ((double)bytes[i] - y->zero_point[0]) * (double)y->scale[0];
+            double off = fabs(value - (double)real[i]);
+            if (bytes[i] != expected || !(off <= (double)y->scale[0] + slack)) {
+                fail_msg("%s, output %d: %d (%g), expected %d (%g)", octet_requantize_name(mode), i,
+                         bytes[i], value, expected, (double)real[i]);
             }
         }
     }
@@ -137,10 +182,10 @@ static void onnxruntime_22020_in_every_mode(void **state) {
     OctetGraph *quantized = quantize(graph, x, 0.5f, OCTET_BIAS_REPAIR, &repairs);
     assert_int_equal(repairs, OUTPUTS);
     OctetGraph *loaded = through_file(quantized, OCTET_FORMAT_QDQ);
-    check_near(graph, loaded, x, 0);
+    check_modes(graph, loaded, x, 0);
     octet_graph_free(loaded);
     loaded = through_file(quantized, OCTET_FORMAT_QOPERATOR);
-    check_near(graph, loaded, x, 0);
+    check_modes(graph, loaded, x, 0);
     octet_graph_free(loaded);
     octet_graph_free(quantized);
     octet_tensor_free(x);
@@ -174,7 +219,7 @@ static void each_kind_of_channel(void **state) {
             fail_msg("case %zu: %zu repairs", i, repairs);
         }
         OctetGraph *loaded = through_file(quantized, OCTET_FORMAT_QDQ);
-        check_near(graph, loaded, x, (double)cases[i].slack);
+        check_modes(graph, loaded, x, (double)cases[i].slack);
         octet_graph_free(loaded);
         octet_graph_free(quantized);
         octet_tensor_free(x);
@@ -329,27 +374,6 @@ static int remove_file(void **state) {
     return unlink(path);
 }
 
-/* fbgemm's formula on the file's own integers and its float bias: RNE((acc + b / (sx * sw)) * M),
- * every step rounded to float32. */
-static uint8_t fbgemm_byte(const OctetGraph *graph, const uint8_t *x, int channel, int pixel) {
-    const OctetNode *conv = octet_graph_find_node(graph, "conv");
-    const OctetTensor *weight = octet_value_tensor(octet_node_input(conv, 1));
-    const OctetTensor *bias = octet_value_tensor(octet_node_input(conv, 2));
-    const OctetQParams *in = octet_value_qparams(octet_node_input(conv, 0));
-    const OctetQParams *out = octet_value_qparams(octet_node_output(conv, 0));
-    int32_t accumulator = 0;
-    for (int i = 0; i < INPUTS; i++) {
-        accumulator += (x[i * SIZE * SIZE + pixel] - in->zero_point[0]) *
-                       ((const int8_t *)weight->data)[channel * INPUTS + i];
-    }
-    float unit = in->scale[0] * weight->qparams.scale[channel];
-    float real_bias = ((const float *)bias->data)[channel] / unit;
-    float sum = (float)accumulator + real_bias;
-    float steps = sum * (unit / out->scale[0]);
-    long byte = lrintf(steps) + out->zero_point[0];
-    return (uint8_t)(byte < 0 ? 0 : byte > 255 ? 255 : byte);
-}
-
 static void float_biases_stay_in_the_file(void **state) {
     (void)state;
     float weight[OUTPUTS * INPUTS], bias[OUTPUTS];
@@ -377,8 +401,8 @@ static void float_biases_stay_in_the_file(void **state) {
         OK(octet_tensor_wrap(OCTET_U8, &range->shape, bytes, sizeof bytes, &x, &diagnostic));
         assert_int_equal(run(loaded, x, OCTET_REQUANTIZE_FBGEMM, true, y, sizeof y), sizeof y);
         for (int i = 0; i < (int)sizeof y; i++) {
-            assert_int_equal(y[i],
-                             fbgemm_byte(loaded, bytes, i / (SIZE * SIZE), i % (SIZE * SIZE)));
+            assert_int_equal(y[i], formula_byte(loaded, OCTET_REQUANTIZE_FBGEMM, bytes,
+                                                i / (SIZE * SIZE), i % (SIZE * SIZE)));
         }
         OctetGraph *integers = quantize(graph, range, 0, OCTET_BIAS_REPAIR, &repairs);
         run(integers, x, OCTET_REQUANTIZE_FBGEMM, true, rounded, sizeof rounded);

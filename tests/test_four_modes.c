@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "mode_formulas.h"
 #include "op_harness.h"
 
 enum { BATCH = 3, INPUTS = 5, OUTPUTS = 7, SIDE = 4, MODES = OCTET_REQUANTIZE_TFLITE_SINGLE + 1 };
@@ -56,54 +57,16 @@ static Layer random_layer(const char *op_type, bool integer_bias) {
     return layer;
 }
 
-/* ---- the formulas ---- */
-
-static int32_t integer_bias(const Layer *l, OctetRequantize mode, int c) {
-    float inverse = 1.0f / (l->sx * l->sw[c]);
-    return l->integer_bias ? l->stored[c]
-           : mode == OCTET_REQUANTIZE_ONNX
-               ? (int32_t)rint((double)l->bias[c] / ((double)l->sx * (double)l->sw[c]))
-           : mode == OCTET_REQUANTIZE_QNNPACK ? (int32_t)rintf(l->bias[c] * inverse)
-                                              : (int32_t)roundf(l->bias[c] * inverse);
-}
-
-/* x * M with M = mantissa * 2^(shift - 31), in integers, divisions truncating. */
-static int64_t fixed_steps(const Layer *l, OctetRequantize mode, int64_t x, int c) {
-    int shift;
-    double fraction = frexp((double)l->sx * (double)l->sw[c] / (double)l->sy, &shift);
-    int64_t mantissa = (int64_t)round(fraction * 2147483648.0);
-    if (mantissa == INT64_C(1) << 31) {
-        mantissa /= 2;
-        shift++;
-    }
-    if (mode == OCTET_REQUANTIZE_TFLITE_SINGLE) {
-        int total = 31 - shift;
-        return (x * mantissa + (INT64_C(1) << (total - 1))) >> total;
-    }
-    int64_t product = x * (INT64_C(1) << (shift > 0 ? shift : 0)) * mantissa;
-    int64_t half = INT64_C(1) << 30;
-    int64_t high = (product + (product >= 0 ? half : 1 - half)) / (INT64_C(1) << 31);
-    int64_t divisor = INT64_C(1) << (shift < 0 ? -shift : 0);
-    int64_t twice = 2 * high + (high >= 0 ? divisor : -divisor);
-    return divisor == 1 ? high : twice / (2 * divisor);
-}
-
 static uint8_t expected_byte(const Layer *l, OctetRequantize mode, int32_t accumulator, int c) {
-    float unit = l->sx * l->sw[c];
-    int64_t steps;
-    if (mode == OCTET_REQUANTIZE_FBGEMM) {
-        float bias = l->integer_bias ? (float)l->stored[c] * unit : l->bias[c];
-        float sum = (float)accumulator + bias / unit;
-        steps = (int64_t)rintf(sum * (unit / l->sy));
-    } else {
-        int64_t sum = (int64_t)accumulator + integer_bias(l, mode, c);
-        steps = mode == OCTET_REQUANTIZE_ONNX ? (int64_t)rintf((float)sum * (unit / l->sy))
-                : mode == OCTET_REQUANTIZE_QNNPACK
-                    ? (int64_t)rintf((float)sum * (l->sw[c] * l->sx * (1.0f / l->sy)))
-                    : fixed_steps(l, mode, sum, c);
-    }
-    int64_t low = l->relu ? l->zy : 0, byte = steps + l->zy;
-    return (uint8_t)(byte < low ? low : byte > 255 ? 255 : byte);
+    const ModeChannel channel = {.sx = l->sx,
+                                 .sw = l->sw[c],
+                                 .sy = l->sy,
+                                 .zy = l->zy,
+                                 .relu = l->relu,
+                                 .integer_bias = l->integer_bias,
+                                 .stored = l->stored[c],
+                                 .bias = l->bias[c]};
+    return mode_byte(&channel, mode, accumulator);
 }
 
 static int32_t accumulate(const Layer *l, int64_t n, int c, int64_t place) {

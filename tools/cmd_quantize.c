@@ -130,8 +130,17 @@ static bool int8_io(const Settings *settings) {
     return settings->io && strcmp(settings->io, "int8") == 0;
 }
 
+/* Without a choice, biases are float where the qconfig is of a runtime that adds them in float. */
 static bool float_bias(const Settings *settings) {
-    return settings->bias_type && strcmp(settings->bias_type, "float32") == 0;
+    bool qoperator = settings->format && strcmp(settings->format, "qoperator") == 0;
+    OctetQConfig qconfig = octet_qconfig_default();
+    if (settings->bias_type) {
+        return strcmp(settings->bias_type, "float32") == 0;
+    }
+    if (settings->rules.qconfig) {
+        (void)octet_qconfig_by_name(settings->rules.qconfig, &qconfig, NULL); /* checked before */
+    }
+    return qconfig.requantize == OCTET_REQUANTIZE_FBGEMM && !qoperator;
 }
 
 static OctetStatus convert(Job *job, OctetDiagnostic *diagnostic) {
@@ -274,9 +283,9 @@ static const Option method_options[] = {
      "weight scale, keep saturates it, float leaves the layer in float.",
      bias_names},
     {"bias-type", OPTION_CHOICE, offsetof(Settings, bias_type), "TYPE",
-     "What biases are in the file: int32 (the default) at input scale times weight scale, or "
-     "float32 as in PyTorch, of which every runtime makes its own; --requantize fbgemm is exact "
-     "only with these.",
+     "What biases are in the file: int32 at input scale times weight scale, or float32 as in "
+     "PyTorch, of which every runtime makes its own. Default: float32 for the qconfigs fbgemm, x86 "
+     "and onednn, whose runtimes add biases in float, if --format is qdq; else int32.",
      bias_types},
     {"format", OPTION_CHOICE, offsetof(Settings, format), "FORMAT",
      "qdq (the default): QuantizeLinear and DequantizeLinear around float operators; qoperator: "

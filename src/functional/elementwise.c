@@ -150,21 +150,12 @@ OctetStatus octet_quantized_add_scalar(const OctetTensor *input, double number,
     bool below = moved < (double)lowest;
     double span = (double)(highest - lowest);
     double stretch = below ? ((double)highest - moved) / span : (moved - (double)lowest) / span;
-    OctetTensor *shifted = NULL;
-    OctetTensor *real = NULL;
-    OctetQOutput grid = {.scale = (float)(stretch * s),
-                         .zero_point = (int32_t)(below ? lowest : highest)};
-    OctetStatus status = octet_dequantize(input, &real, diagnostic);
-    for (size_t i = 0; status == OCTET_OK && i < real->bytes / sizeof(float); i++) {
-        ((float *)real->data)[i] += (float)(steps * s);
+    if (fabs(steps) > INT32_MAX) {
+        return oct_fail(diagnostic, OCTET_ERROR_NUMERIC,
+                        "%g is more than 2^31 steps of the tensor's scale", number);
     }
-    if (status == OCTET_OK) {
-        status = octet_quantize_per_tensor(real, grid.scale, grid.zero_point, input->dtype,
-                                           &shifted, diagnostic);
-    }
-    octet_tensor_free(real);
-    *result = shifted;
-    return status;
+    return oct_quantized_shift(input, (int64_t)steps, (float)(stretch * s),
+                               (int32_t)(below ? lowest : highest), result, diagnostic);
 }
 
 /* ATen/native/quantized/cpu/qmul.cpp, _mul_scalar_out: the scale is multiplied; a negative number

@@ -30,12 +30,12 @@ static int64_t from_steps(float steps, const OctetQParams *grid) {
     return oct_quantize_one(steps, &target);
 }
 
-/* The same with the zero point added before rounding, which parts at halves. */
-static int64_t from_shifted_steps(float steps, const OctetQParams *grid) {
+/* Steps that are counted from the integer 0. */
+static int64_t from_zero_steps(float steps, const OctetQParams *grid) {
     int32_t zero = 0;
     OctetQParams from_zero = *grid;
     from_zero.zero_point = &zero;
-    return from_steps(steps + (float)grid->zero_point[0], &from_zero);
+    return from_steps(steps, &from_zero);
 }
 
 OctetStatus oct_result_create(const OctetTensor *like, const OctetShape *shape, float scale,
@@ -95,7 +95,19 @@ static int64_t quantize_value(float value, const OctetQParams *grid, bool qnnpac
     if (!qnnpack) {
         return from_steps(steps, grid);
     }
-    return from_shifted_steps(steps, grid);
+    return from_zero_steps(steps + (float)grid->zero_point[0], grid);
+}
+
+OctetStatus oct_quantized_shift(const OctetTensor *input, int64_t steps, float scale,
+                                int32_t zero_point, OctetTensor **result,
+                                OctetDiagnostic *diagnostic) {
+    OCT_TRY(oct_result_create(input, &input->shape, scale, zero_point, result, diagnostic));
+    float multiplier = input->qparams.scale[0] * (1.0f / scale);
+    for (size_t i = 0; i < input->bytes; i++) {
+        int64_t sum = integer_at(input, (int64_t)i) - input->qparams.zero_point[0] + steps;
+        set_integer(*result, (int64_t)i, from_steps((float)sum * multiplier, &(*result)->qparams));
+    }
+    return OCTET_OK;
 }
 
 OctetStatus oct_quantized_unary(OctUnaryRule rule, const OctetTensor *input, float number,
@@ -202,7 +214,8 @@ OctetStatus oct_quantized_bilinear(const OctetTensor *input, const int64_t *size
     return OCTET_OK;
 }
 
-/* ---- adaptive average pooling ---- */
+/* ---- adaptive average pooling, as PyTorch does it for tensors that are not channels-last: the
+ * mean of the stored integers ---- */
 
 OctetStatus oct_quantized_adaptive_pool(const OctetTensor *input, const int64_t *size,
                                         OctetTensor **result, OctetDiagnostic *diagnostic) {
@@ -230,12 +243,12 @@ OctetStatus oct_quantized_adaptive_pool(const OctetTensor *input, const int64_t 
             for (int64_t h = begin[1]; h < end[1]; h++) {
                 for (int64_t w = begin[2]; w < end[2]; w++, count++) {
                     int64_t index = ((rest * in[0] + d) * in[1] + h) * in[2] + w;
-                    sum += integer_at(input, index) - input->qparams.zero_point[0];
+                    sum += integer_at(input, index);
                 }
             }
         }
-        float steps = (float)sum * (1.0f / (float)count);
-        set_integer(*result, at, from_shifted_steps(steps, &(*result)->qparams));
+        float mean = (float)sum * (1.0f / (float)count);
+        set_integer(*result, at, from_zero_steps(mean, &(*result)->qparams));
     }
     return OCTET_OK;
 }

@@ -11,6 +11,11 @@ typedef enum OctUnaryRule { OCT_RULE_LEAKY_RELU, OCT_RULE_ELU, OCT_RULE_HARDSWIS
 OctetStatus oct_quantized_unary(OctUnaryRule rule, const OctetTensor *input, float number,
                                 const OctetQOutput *output, OctetTensor **result,
                                 OctetDiagnostic *diagnostic);
+/* Adds `steps`, less than 2^32, to every integer without its zero point and brings the sums to
+ * another scale. */
+OctetStatus oct_quantized_shift(const OctetTensor *input, int64_t steps, float scale,
+                                int32_t zero_point, OctetTensor **result,
+                                OctetDiagnostic *diagnostic);
 /* Arrays of input->shape.dims[1]; scale and shift may be NULL. */
 OctetStatus oct_quantized_batch_norm(const OctetTensor *input, const float *scale,
                                      const float *shift, const float *mean, const float *variance,
