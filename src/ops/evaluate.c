@@ -75,6 +75,9 @@ static OctetStatus bind(Evaluation *evaluation) {
         }
         if (oct_value_has_static_shape(value)) {
             OCT_TRY(give_output(evaluation, k, &value->shape));
+        } else if (!(node->op->flags & OCT_OP_DYNAMIC)) {
+            return oct_fail_node(evaluation->diagnostic, OCTET_ERROR_SHAPE, node->name,
+                                 "the shape of its output %s is not known", value->name);
         }
     }
     return OCTET_OK;

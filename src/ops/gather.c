@@ -153,6 +153,9 @@ static OctetStatus infer_gather_nd(OctGraph *graph, OctNode *node, OctetDiagnost
     const OctetShape *indices = oct_input_shape(node, 1);
     OctetShape shape = oct_shape_unknown();
     int64_t batch = oct_node_int(node, "batch_dims", 0);
+    if (indices->rank == 0 || data->rank == 0) {
+        return oct_fail_op(diagnostic, OCTET_ERROR_SHAPE, node, "needs data and indices of rank 1");
+    }
     if (data->rank >= 0 && indices->rank >= 1 && indices->dims[indices->rank - 1] >= 0) {
         int64_t tuple = indices->dims[indices->rank - 1];
         if (batch < 0 || batch >= indices->rank || batch > data->rank || tuple < 1 ||

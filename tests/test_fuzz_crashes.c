@@ -1,0 +1,54 @@
+/* Graphs that fuzzers once broke the library with, written down by hand. */
+#include "onnx_models.h"
+
+#include "octet/octet.h"
+
+/* Loads, fuses and runs on a tensor of ones; the status of what failed first. */
+static OctetStatus run_model(const Onnx__ModelProto *model, const OctetShape *shape,
+                             OctetDiagnostic *diagnostic) {
+    OctetGraph *graph;
+    OctetSession *session = NULL;
+    OctetTensor *x;
+    const OctetTensor *outputs[8];
+    assert_int_equal(octet_tensor_create(OCTET_F32, shape, &x, NULL), OCTET_OK);
+    for (size_t i = 0; i < x->bytes / sizeof(float); i++) {
+        ((float *)x->data)[i] = 1;
+    }
+    OctetStatus status = try_load(model, false, &graph, diagnostic);
+    if (status == OCTET_OK) {
+        status = octet_session_create(graph, NULL, &session, diagnostic);
+        if (status == OCTET_OK) {
+            status = octet_session_run(session, (const OctetTensor *[]){x}, 1, outputs,
+                                       octet_graph_output_count(graph), diagnostic);
+        }
+        octet_session_free(session);
+        octet_graph_free(graph);
+    }
+    octet_tensor_free(x);
+    return status;
+}
+
+/* GatherND of constants without dimensions: folding ran it although nobody knew its output. */
+static void gather_nd_of_scalars(void **state) {
+    (void)state;
+    const OctetShape shape = {.rank = 1, .dims = {2}};
+    Onnx__ModelProto *model = new_model(17);
+    Onnx__GraphProto *g = model->graph;
+    OctetDiagnostic diagnostic = {0};
+    add_input(g, "x", OCTET_F32, "2");
+    add_scalar_f32(g, "data", 1);
+    add_tensor(g, "indices", OCTET_S64, "", (int64_t[]){0}, 8);
+    add_node(g, "GatherND", "data indices", "one")->name = (char *)"gather";
+    add_node(g, "Add", "x one", "y");
+    add_output(g, "y", OCTET_F32, NULL);
+    assert_int_equal(run_model(model, &shape, &diagnostic), OCTET_ERROR_SHAPE);
+    assert_string_equal(diagnostic.node, "gather");
+    empty_pool();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gather_nd_of_scalars),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
