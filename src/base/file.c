@@ -311,7 +311,8 @@ uint64_t oct_file_writer_offset(const OctFileWriter *writer) {
     return writer->offset;
 }
 
-OctetStatus oct_file_writer_commit(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
+/* All that can fail for want of room: afterwards only the renaming is left. */
+static OctetStatus synchronize(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
     OCT_TRY(flush(writer, diagnostic));
     /* some file systems report a full disk only here; devices and pipes can't be synchronized */
     if (writer->temporary && fsync(writer->descriptor) != 0) {
@@ -322,6 +323,10 @@ OctetStatus oct_file_writer_commit(OctFileWriter *writer, OctetDiagnostic *diagn
     if (closed != 0) {
         return fail_errno(diagnostic, writer->path, "write");
     }
+    return OCTET_OK;
+}
+
+static OctetStatus put_in_place(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
     if (writer->temporary) {
         if (rename(writer->temporary, writer->path) != 0) {
             return fail_errno(diagnostic, writer->path, "rename to");
@@ -330,6 +335,23 @@ OctetStatus oct_file_writer_commit(OctFileWriter *writer, OctetDiagnostic *diagn
         writer->temporary = NULL;
     }
     return OCTET_OK;
+}
+
+OctetStatus oct_file_writer_commit(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
+    OCT_TRY(synchronize(writer, diagnostic));
+    return put_in_place(writer, diagnostic);
+}
+
+OctetStatus oct_file_writer_commit_pair(OctFileWriter *data, OctFileWriter *referring,
+                                        OctetDiagnostic *diagnostic) {
+    OCT_TRY(synchronize(data, diagnostic));
+    OCT_TRY(synchronize(referring, diagnostic));
+    bool replaces = data->temporary && access(data->path, F_OK) == 0;
+    if (replaces && referring->temporary && unlink(referring->path) != 0 && errno != ENOENT) {
+        return fail_errno(diagnostic, referring->path, "replace");
+    }
+    OCT_TRY(put_in_place(data, diagnostic));
+    return put_in_place(referring, diagnostic);
 }
 
 void oct_file_writer_free(OctFileWriter *writer) {

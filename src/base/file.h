@@ -35,6 +35,11 @@ OctetStatus oct_file_write(OctFileWriter *writer, const void *data, size_t bytes
 uint64_t oct_file_writer_offset(const OctFileWriter *writer);
 /* Flushes to the disk and renames. Call oct_file_writer_free afterwards in any case. */
 OctetStatus oct_file_writer_commit(OctFileWriter *writer, OctetDiagnostic *diagnostic);
+/* Commits a file and another one that refers to it, so that nobody ever finds the referring file
+ * beside another data file than its own: where both replace files, the old referring one is removed
+ * first. A crash leaves the old pair, no referring file, or the new pair. */
+OctetStatus oct_file_writer_commit_pair(OctFileWriter *data, OctFileWriter *referring,
+                                        OctetDiagnostic *diagnostic);
 /* Removes what was written unless it was committed. NULL is accepted. */
 void oct_file_writer_free(OctFileWriter *writer);
 

@@ -1,8 +1,8 @@
 #include "data/dataset.h"
 
 #include "base/diag.h"
-#include "base/file.h"
 #include "base/mem.h"
+#include "data/image.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,12 +88,11 @@ static OctetStatus open_any(OctetDataset *dataset, OctetDiagnostic *diagnostic) 
     if (oct_has_ending(dataset->path, "npz")) {
         return oct_dataset_open_npz(dataset, diagnostic);
     }
-    if (octet_is_image(dataset->path)) {
+    bool image;
+    OCT_TRY(oct_image_probe(dataset->path, &image, diagnostic));
+    if (image) {
         return open_image(dataset, diagnostic);
     }
-    OctFile *file;
-    OCT_TRY(oct_file_open(dataset->path, &file, diagnostic));
-    oct_file_close(file);
     return oct_fail(diagnostic, OCTET_ERROR_FORMAT,
                     "no data set: a folder of images or arrays, .npy, .npz, a JPEG or a PNG is "
                     "needed");

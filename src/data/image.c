@@ -46,16 +46,24 @@ bool oct_is_png(const uint8_t *data, size_t bytes) {
     return bytes >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0;
 }
 
-bool octet_is_image(const char *path) {
+OctetStatus oct_image_probe(const char *path, bool *image, OctetDiagnostic *diagnostic) {
     OctFile *file;
     uint8_t head[8];
-    if (oct_file_open(path, &file, NULL) != OCTET_OK) {
-        return false;
+    *image = false;
+    OCT_TRY(oct_file_open(path, &file, diagnostic));
+    OctetStatus status = OCTET_OK;
+    if (oct_file_size(file) >= sizeof head) {
+        status = oct_file_read_at(file, 0, head, sizeof head, diagnostic);
+        *image =
+            status == OCTET_OK && (oct_is_jpeg(head, sizeof head) || oct_is_png(head, sizeof head));
     }
-    bool is_image = oct_file_read_at(file, 0, head, sizeof head, NULL) == OCTET_OK &&
-                    (oct_is_jpeg(head, sizeof head) || oct_is_png(head, sizeof head));
     oct_file_close(file);
-    return is_image;
+    return status;
+}
+
+bool octet_is_image(const char *path) {
+    bool image;
+    return oct_image_probe(path, &image, NULL) == OCTET_OK && image;
 }
 
 OctetStatus oct_image_decode(const uint8_t *data, size_t bytes, const OctRowPlanner *planner,

@@ -29,6 +29,8 @@ OctetStatus oct_jpeg_decode(const uint8_t *data, size_t bytes, const struct OctR
                             OctImage *image, OctetDiagnostic *diagnostic);
 OctetStatus oct_png_decode(const uint8_t *data, size_t bytes, const struct OctRowPlanner *planner,
                            OctImage *image, OctetDiagnostic *diagnostic);
+/* Whether the file's first bytes are those of one; an error if it can't be read. */
+OctetStatus oct_image_probe(const char *path, bool *image, OctetDiagnostic *diagnostic);
 bool oct_is_jpeg(const uint8_t *data, size_t bytes);
 bool oct_is_png(const uint8_t *data, size_t bytes);
 

@@ -87,8 +87,7 @@ static OctetStatus write_inside(OctGraph *graph, const char *path, bool *too_lar
     return status;
 }
 
-/* Both files are whole before either takes its place, the tensors first: a model that is there has
- * its data. */
+/* A model that is there has its data. */
 static OctetStatus write_pair(OctGraph *graph, const char *data_path, OctFileWriter *writer,
                               OctFileWriter *data_writer, OctetDiagnostic *diagnostic) {
     const char *slash = strrchr(data_path, '/');
@@ -96,8 +95,7 @@ static OctetStatus write_pair(OctGraph *graph, const char *data_path, OctFileWri
     Onnx__ModelProto *model;
     OCT_TRY(oct_export_model(graph, &external, &model, diagnostic));
     OCT_TRY(write_message(&model->base, writer, diagnostic));
-    OCT_TRY(oct_file_writer_commit(data_writer, diagnostic));
-    return oct_file_writer_commit(writer, diagnostic);
+    return oct_file_writer_commit_pair(data_writer, writer, diagnostic);
 }
 
 static OctetStatus write_outside(OctGraph *graph, const char *path, OctetDiagnostic *diagnostic) {
