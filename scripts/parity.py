@@ -166,11 +166,18 @@ def convolution(octet, seed, folder, number):
         for sample in data:
             wrapped(torch.from_numpy(sample[None]))
         tq.convert(wrapped, inplace=True)
+        # the range of the output comes from a float convolution, whose last bit depends on the order
+        # in which torch sums; the bytes are compared on the same grid
+        own = {i.name: numpy_helper.to_array(i) for i in onnx.load(paths["q.onnx"]).graph.initializer}
+        moved = abs(wrapped.module.scale / float(own["y_scale"]) - 1)
+        same_grid = moved < 2.0 ** -20 and wrapped.module.zero_point == int(own["y_zero_point"])
+        wrapped.module.scale = float(own["y_scale"])
         expected = wrapped.module(wrapped.quant(torch.from_numpy(data))).int_repr().numpy()
     found = np.load(paths["y.npy"])
     different = int((found.reshape(-1).astype(int) != expected.reshape(-1).astype(int)).sum()) \
         if found.size == expected.size else -1
-    report(label, different == 0, "%d of %d bytes differ" % (different, expected.size))
+    report(label, different == 0 and same_grid, "%d of %d bytes differ%s" % (
+        different, expected.size, "" if moved == 0 else ", the output's scales by %.1g" % moved))
 
 
 def main():

@@ -25,9 +25,9 @@ static int32_t mode_bias(const ModeChannel *l, OctetRequantize mode) {
 }
 
 /* x * M with M = mantissa * 2^(shift - 31), in integers, divisions truncating. */
-static int64_t mode_fixed_steps(const ModeChannel *l, OctetRequantize mode, int64_t x) {
+static int64_t mode_multiply(double multiplier, OctetRequantize mode, int64_t x) {
     int shift;
-    double fraction = frexp((double)l->sx * (double)l->sw / (double)l->sy, &shift);
+    double fraction = frexp(multiplier, &shift);
     int64_t mantissa = (int64_t)round(fraction * 2147483648.0);
     if (mantissa == INT64_C(1) << 31) {
         mantissa /= 2;
@@ -56,7 +56,8 @@ static uint8_t mode_byte(const ModeChannel *l, OctetRequantize mode, int32_t acc
     } else if (mode == OCTET_REQUANTIZE_QNNPACK) {
         steps = (float)sum * (l->sw * l->sx * (1.0f / l->sy));
     } else {
-        steps = (float)fmax(fmin((double)mode_fixed_steps(l, mode, sum), 1000), -1000);
+        double multiplier = (double)l->sx * (double)l->sw / (double)l->sy;
+        steps = (float)fmax(fmin((double)mode_multiply(multiplier, mode, sum), 1000), -1000);
     }
     return (uint8_t)(rintf(fminf(fmaxf(steps, low), 255.0f - (float)l->zy)) + (float)l->zy);
 }

@@ -1,5 +1,6 @@
-/* Convolutions, transposed ones and linear layers in every requantization mode, byte for byte
- * against the formulas of docs/numerics.md written out again, with float and with int32 biases. */
+/* Convolutions, transposed ones, linear layers and differences in every requantization mode, byte
+ * for byte against the formulas of docs/numerics.md written out again, with float and with int32
+ * biases. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -159,11 +160,67 @@ static void transposed_convolutions(void **state) {
     check_many("ConvTranspose", 100);
 }
 
+/* ---- differences ---- */
+
+typedef struct Grid {
+    float scale;
+    int32_t zero_point;
+} Grid;
+
+static uint8_t difference(const Grid *a, const Grid *b, const Grid *y, OctetRequantize mode,
+                          int32_t qa, int32_t qb) {
+    double steps;
+    qa -= a->zero_point;
+    qb -= b->zero_point;
+    if (mode == OCTET_REQUANTIZE_FBGEMM || mode == OCTET_REQUANTIZE_QNNPACK) {
+        float real = (float)qa * a->scale - (float)qb * b->scale;
+        steps = (double)rintf(real * (1.0f / y->scale));
+    } else {
+        double twice = 2 * fmax((double)a->scale, (double)b->scale);
+        int64_t first = mode_multiply((double)a->scale / twice, mode, qa * (INT64_C(1) << 20));
+        int64_t second = mode_multiply((double)b->scale / twice, mode, qb * (INT64_C(1) << 20));
+        steps = (double)mode_multiply(twice / ((1 << 20) * (double)y->scale), mode, first - second);
+    }
+    return (uint8_t)fmax(0, fmin(255, steps + y->zero_point));
+}
+
+static void differences(void **state) {
+    (void)state;
+    enum { COUNT = 257 };
+    for (int round = 0; round < 200; round++) {
+        uint8_t a[COUNT], b[COUNT];
+        Grid grids[3];
+        for (int i = 0; i < 3; i++) {
+            grids[i] = (Grid){real_between(0.005, 0.2), between(0, 255)};
+        }
+        for (int i = 0; i < COUNT; i++) {
+            a[i] = (uint8_t)between(0, 255);
+            b[i] = (uint8_t)between(0, 255);
+        }
+        for (int mode = OCTET_REQUANTIZE_FBGEMM; mode < MODES; mode++) {
+            OpHarness h;
+            op_begin(&h, "", "Sub", 14, 1);
+            h.requantize = (OctetRequantize)mode;
+            op_input_q(&h, OCTET_U8, SHAPE(COUNT), a, grids[0].scale, grids[0].zero_point);
+            op_input_q(&h, OCTET_U8, SHAPE(COUNT), b, grids[1].scale, grids[1].zero_point);
+            op_quantize(&h, h.node->outputs[0], OCTET_U8, grids[2].scale, grids[2].zero_point);
+            op_run_ok(&h);
+            for (int i = 0; i < COUNT; i++) {
+                assert_int_equal(
+                    ((uint8_t *)h.outputs[0].data)[i],
+                    difference(&grids[0], &grids[1], &grids[2], h.requantize, a[i], b[i]));
+            }
+            op_end(&h);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_layers),
         cmocka_unit_test(convolutions),
         cmocka_unit_test(transposed_convolutions),
+        cmocka_unit_test(differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,7 +193,7 @@ static OctQ8Add add_params(OctBinary op, const OctValue *a, const OctValue *b, c
     return add;
 }
 
-/* The table of another runtime's arithmetic; a difference keeps ours. */
+/* The table of another runtime's arithmetic. */
 static OctetStatus fill_pairs(const OctPrepare *prepare, OctBinary op, BytesBinary *binary) {
     const OctNode *node = prepare->node;
     const OctValue *a = node->inputs[0], *b = node->inputs[1], *y = node->outputs[0];
@@ -208,18 +208,19 @@ static OctetStatus fill_pairs(const OctPrepare *prepare, OctBinary op, BytesBina
                                 .minimum = minimum,
                                 .maximum = maximum};
     binary->pairs = (uint8_t *)(binary + 1);
-    OctetStatus status = op == OCT_BINARY_MUL
-                             ? oct_requantize_multiply_pairs(prepare->requantize, &grids,
-                                                             binary->pairs, prepare->diagnostic)
-                             : oct_requantize_add_pairs(prepare->requantize, &grids, binary->pairs,
-                                                        prepare->diagnostic);
+    OctetStatus status =
+        op == OCT_BINARY_MUL
+            ? oct_requantize_multiply_pairs(prepare->requantize, &grids, binary->pairs,
+                                            prepare->diagnostic)
+            : oct_requantize_add_pairs(prepare->requantize, &grids, op == OCT_BINARY_SUB,
+                                       binary->pairs, prepare->diagnostic);
     return oct_fail_in_node(prepare->diagnostic, status, node->name);
 }
 
 static OctetStatus prepare_pair(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
     OctBinary op = oct_binary_of(node);
-    bool by_pairs = prepare->requantize != OCTET_REQUANTIZE_ONNX && op != OCT_BINARY_SUB;
+    bool by_pairs = prepare->requantize != OCTET_REQUANTIZE_ONNX;
     BytesBinary *binary =
         oct_prepare_state(prepare, prepared, sizeof *binary + (by_pairs ? OCT_PAIRS : 0));
     if (!binary) {

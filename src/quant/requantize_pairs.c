@@ -30,6 +30,18 @@ static void add_in_float(const OctPairGrids *grids, uint8_t *table) {
     }
 }
 
+/* PyTorch has no quantized difference: dequantized, subtracted, quantized by fl(1 / sy). */
+static void subtract_in_float(const OctPairGrids *grids, uint8_t *table) {
+    const float inverse = 1.0F / grids->y_scale;
+    for (int a = 0; a < 256; a++) {
+        float first = (float)(a - grids->a_zero_point) * grids->a_scale;
+        for (int b = 0; b < 256; b++) {
+            float second = (float)(b - grids->b_zero_point) * grids->b_scale;
+            *table++ = round_steps((first - second) * inverse, grids);
+        }
+    }
+}
+
 /* x / 2^shift to the nearest, halves away from zero. */
 static int32_t shift_half_away(int32_t x, int32_t shift) {
     const int64_t half = INT64_C(1) << (shift - 1);
@@ -69,9 +81,9 @@ static int32_t multiply(OctetRequantize mode, int32_t x, OctetFixedPoint multipl
                                            : oct_fixed_point_multiply_single(x, multiplier);
 }
 
-/* TensorFlow Lite's Add: both shifted left by 20 and brought to twice the larger scale. */
-static OctetStatus add_fixed_point(OctetRequantize mode, const OctPairGrids *grids, uint8_t *table,
-                                   OctetDiagnostic *diagnostic) {
+/* TensorFlow Lite's Add and Sub: both shifted left by 20 and brought to twice the larger scale. */
+static OctetStatus add_fixed_point(OctetRequantize mode, const OctPairGrids *grids, bool minus,
+                                   uint8_t *table, OctetDiagnostic *diagnostic) {
     enum { LEFT_SHIFT = 20 };
     const double a_scale = (double)grids->a_scale, b_scale = (double)grids->b_scale;
     const double twice = 2 * fmax(a_scale, b_scale);
@@ -83,8 +95,8 @@ static OctetStatus add_fixed_point(OctetRequantize mode, const OctPairGrids *gri
     for (int a = 0; a < 256; a++) {
         int32_t first = multiply(mode, (a - grids->a_zero_point) * (1 << LEFT_SHIFT), of_a);
         for (int b = 0; b < 256; b++) {
-            int32_t sum =
-                first + multiply(mode, (b - grids->b_zero_point) * (1 << LEFT_SHIFT), of_b);
+            int32_t second = multiply(mode, (b - grids->b_zero_point) * (1 << LEFT_SHIFT), of_b);
+            int32_t sum = minus ? first - second : first + second;
             *table++ = clamp((int64_t)multiply(mode, sum, of_y) + grids->y_zero_point, grids);
         }
     }
@@ -95,10 +107,14 @@ static bool is_fixed_point(OctetRequantize mode) {
     return mode == OCTET_REQUANTIZE_TFLITE || mode == OCTET_REQUANTIZE_TFLITE_SINGLE;
 }
 
-OctetStatus oct_requantize_add_pairs(OctetRequantize mode, const OctPairGrids *grids,
+OctetStatus oct_requantize_add_pairs(OctetRequantize mode, const OctPairGrids *grids, bool minus,
                                      uint8_t table[OCT_PAIRS], OctetDiagnostic *diagnostic) {
     if (is_fixed_point(mode)) {
-        return add_fixed_point(mode, grids, table, diagnostic);
+        return add_fixed_point(mode, grids, minus, table, diagnostic);
+    }
+    if (minus) {
+        subtract_in_float(grids, table);
+        return OCTET_OK;
     }
     if (mode != OCTET_REQUANTIZE_QNNPACK || !add_by_shift(grids, table)) {
         add_in_float(grids, table);

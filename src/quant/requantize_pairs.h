@@ -1,5 +1,6 @@
-/* Sum and product of two u8 tensors in the arithmetic of the modes that are not `onnx` (whose
- * kernels have their own), as a table over all pairs: these modes are for looking, not for speed.
+/* Sum, difference and product of two u8 tensors in the arithmetic of the modes that are not `onnx`
+ * (whose kernels have their own), as a table over all pairs: these modes are for looking, not for
+ * speed.
  */
 #ifndef OCT_QUANT_REQUANTIZE_PAIRS_H
 #define OCT_QUANT_REQUANTIZE_PAIRS_H
@@ -15,9 +16,9 @@ typedef struct OctPairGrids {
     int32_t minimum, maximum;
 } OctPairGrids;
 
-/* table[256 * a + b]. Formulas and sources: docs/numerics.md. Errors: NUMERIC for scales so far
- * apart that tflite's fixed point can't hold their ratio. */
-OctetStatus oct_requantize_add_pairs(OctetRequantize mode, const OctPairGrids *grids,
+/* table[256 * a + b]; `minus` gives a - b. Formulas and sources: docs/numerics.md. Errors: NUMERIC
+ * for scales so far apart that tflite's fixed point can't hold their ratio. */
+OctetStatus oct_requantize_add_pairs(OctetRequantize mode, const OctPairGrids *grids, bool minus,
                                      uint8_t table[OCT_PAIRS], OctetDiagnostic *diagnostic);
 OctetStatus oct_requantize_multiply_pairs(OctetRequantize mode, const OctPairGrids *grids,
                                           uint8_t table[OCT_PAIRS], OctetDiagnostic *diagnostic);
