@@ -179,7 +179,7 @@ static void tflite_pairs_equal_python_integers(void **state) {
         grids.y_scale = float_of(at + 1, &at);
         assert_true(octet_requantize_parse(name, &mode));
         OctetStatus status = strcmp(op, "add") == 0
-                                 ? oct_requantize_add_pairs(mode, &grids, table, NULL)
+                                 ? oct_requantize_add_pairs(mode, &grids, false, table, NULL)
                                  : oct_requantize_multiply_pairs(mode, &grids, table, NULL);
         assert_int_equal(status, OCTET_OK);
         uint64_t hash = UINT64_C(14695981039346656037);
