@@ -46,9 +46,44 @@ static void gather_nd_of_scalars(void **state) {
     empty_pool();
 }
 
+/* A file with an operator of the engine's own, which checks nothing. */
+static void inner_operators(void **state) {
+    (void)state;
+    static const char *const names[] = {"Join", "Table", "Quantize", "Normalize"};
+    const OctetShape shape = {.rank = 1, .dims = {2}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        Onnx__ModelProto *model = new_model(17);
+        OctetDiagnostic diagnostic = {0};
+        add_input(model->graph, "x", OCTET_F32, "2");
+        add_node(model->graph, names[i], "x", "y")->domain = (char *)"octet";
+        add_output(model->graph, "y", OCTET_F32, NULL);
+        assert_int_equal(run_model(model, &shape, &diagnostic), OCTET_ERROR_UNSUPPORTED);
+        assert_non_null(strstr(diagnostic.message, "the engine's own"));
+    }
+    empty_pool();
+}
+
+/* Folded nodes that need no work space got a null pointer, and counted from it. */
+static void no_work_space(void **state) {
+    (void)state;
+    const OctetShape shape = {.rank = 1, .dims = {2}};
+    Onnx__ModelProto *model = new_model(17);
+    Onnx__GraphProto *g = model->graph;
+    OctetDiagnostic diagnostic = {0};
+    add_input(g, "x", OCTET_F32, "2");
+    add_tensor(g, "two", OCTET_F32, "2", (float[]){1, 2}, 8);
+    add_node(g, "Softmax", "two", "shares");
+    add_node(g, "Add", "x shares", "y");
+    add_output(g, "y", OCTET_F32, NULL);
+    assert_int_equal(run_model(model, &shape, &diagnostic), OCTET_OK);
+    empty_pool();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gather_nd_of_scalars),
+        cmocka_unit_test(inner_operators),
+        cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -275,7 +275,7 @@ static OctetStatus infer_normalize(OctGraph *graph, OctNode *node, OctetDiagnost
 }
 
 const OctOp oct_ops_grid_normalize[] = {
-    {"octet", "Normalize", 1, 0, OCT_OP_INT8, 1, -1, 1, 1, NULL, infer_normalize,
+    {"octet", "Normalize", 1, 0, OCT_OP_INT8, 1, -1, 1, 1, oct_check_inner, infer_normalize,
      prepare_normalize},
 };
 OCT_OPS_COUNT(grid_normalize);

@@ -340,10 +340,12 @@ static OctetStatus infer_real(OctGraph *graph, OctNode *node, OctetDiagnostic *d
 #define FLAGS (OCT_OP_ELEMENTWISE | OCT_OP_INPLACE | OCT_OP_INT8)
 
 const OctOp oct_ops_grids[] = {
-    {"octet", "Quantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_quantize},
-    {"octet", "Dequantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_dequantize},
-    {"octet", "Requantize", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_requantize},
-    {"octet", "Join", 1, 0, OCT_OP_INT8, 1, -1, 1, 1, NULL, infer_join, prepare_join},
-    {"octet", "Table", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_real, prepare_table},
+    {"octet", "Quantize", 1, 0, FLAGS, 1, 1, 1, 1, oct_check_inner, infer_real, prepare_quantize},
+    {"octet", "Dequantize", 1, 0, FLAGS, 1, 1, 1, 1, oct_check_inner, infer_real,
+     prepare_dequantize},
+    {"octet", "Requantize", 1, 0, FLAGS, 1, 1, 1, 1, oct_check_inner, infer_real,
+     prepare_requantize},
+    {"octet", "Join", 1, 0, OCT_OP_INT8, 1, -1, 1, 1, oct_check_inner, infer_join, prepare_join},
+    {"octet", "Table", 1, 0, FLAGS, 1, 1, 1, 1, oct_check_inner, infer_real, prepare_table},
 };
 OCT_OPS_COUNT(grids);

@@ -18,7 +18,7 @@ typedef struct OctLayout {
 OctetStatus oct_workspace_add(size_t *workspace, size_t bytes, size_t *offset,
                               OctetDiagnostic *diagnostic);
 static inline void *oct_workspace_at(const OctRun *run, size_t offset) {
-    return (char *)run->workspace + offset;
+    return run->workspace ? (char *)run->workspace + offset : NULL; /* NULL: none is needed */
 }
 
 /* Describes a tensor of this shape, and reserves room for its copy where the layouts differ. */

@@ -25,6 +25,11 @@ const OctOp *oct_custom_find(const char *domain, const char *name, int64_t opset
 OctetStatus oct_fail_op(OctetDiagnostic *diagnostic, OctetStatus status, const OctNode *node,
                         const char *format, ...) OCTET_PRINTF(4, 5);
 
+/* The check of the engine's own operators (domain "octet"): they trust what the engine has made,
+ * and neither a file nor a user may ask for them. */
+OctetStatus oct_check_inner(const OctGraph *graph, const OctNode *node,
+                            OctetDiagnostic *diagnostic);
+
 /* ---- types ---- */
 bool oct_dtype_is_float(OctetDType dtype);   /* f32, f64, f16, bf16 */
 bool oct_dtype_is_integer(OctetDType dtype); /* 4 to 64 bits, bool not included */

@@ -69,7 +69,7 @@ static OctetStatus prepare_row_norm(const OctPrepare *prepare, OctPreparedOp *pr
 }
 
 const OctOp oct_ops_row_norm[] = {
-    {"octet", "NormalizeRows", 1, 0, OCT_OP_INT8, 1, 3, 1, 1, NULL, oct_infer_same,
+    {"octet", "NormalizeRows", 1, 0, OCT_OP_INT8, 1, 3, 1, 1, oct_check_inner, oct_infer_same,
      prepare_row_norm},
 };
 OCT_OPS_COUNT(row_norm);

@@ -118,6 +118,13 @@ OctetStatus oct_broadcast_shapes(const OctNode *node, const OctetShape *a, const
     return OCTET_OK;
 }
 
+OctetStatus oct_check_inner(const OctGraph *graph, const OctNode *node,
+                            OctetDiagnostic *diagnostic) {
+    (void)graph;
+    return oct_fail(diagnostic, OCTET_ERROR_UNSUPPORTED,
+                    "operator octet.%s is the engine's own, not one of files", node->op_type);
+}
+
 OctetStatus oct_normalize_axis(const OctNode *node, int64_t axis, int32_t rank, int32_t *normalized,
                                OctetDiagnostic *diagnostic) {
     if (axis < -(int64_t)rank || axis >= rank) {
