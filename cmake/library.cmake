@@ -30,15 +30,16 @@ file(GLOB OCTET_CORE CONFIGURE_DEPENDS
   src/base/*.c src/quant/*.c src/ir/*.c src/onnx/*.c src/passes/*.c src/kernels/*.c src/ops/*.c
   src/engine/*.c src/functional/*.c src/ptq/*.c src/emit/*.c)
 octet_object_library(octet_core "" ${OCTET_CORE})
-# The library is to stay small: only kernels and arithmetic are unrolled and specialized as -O3 does,
-# and nothing unwinds its frames.
+# The library is to stay small: only kernels are unrolled and specialized as -O3 does, and nothing
+# unwinds its frames.
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
-  file(GLOB OCTET_ONCE CONFIGURE_DEPENDS src/ir/*.c src/onnx/*.c src/passes/*.c src/engine/*.c
-    src/functional/*.c src/ptq/*.c)
-  file(GLOB OCTET_OPS CONFIGURE_DEPENDS src/ops/*.c)
-  set_source_files_properties(${OCTET_ONCE} PROPERTIES COMPILE_OPTIONS -O2)
-  set_source_files_properties(${OCTET_OPS} PROPERTIES COMPILE_OPTIONS
+  file(GLOB OCTET_VALUES CONFIGURE_DEPENDS src/base/*.c src/quant/*.c src/ops/*.c)
+  file(GLOB OCTET_OPENING CONFIGURE_DEPENDS src/ir/*.c src/onnx/*.c src/passes/*.c src/engine/*.c)
+  file(GLOB OCTET_CONVERTING CONFIGURE_DEPENDS src/onnx/export*.c src/functional/*.c src/ptq/*.c)
+  set_source_files_properties(${OCTET_VALUES} PROPERTIES COMPILE_OPTIONS
     "-O2;$<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic>")
+  set_source_files_properties(${OCTET_OPENING} PROPERTIES COMPILE_OPTIONS -O2)
+  set_source_files_properties(${OCTET_CONVERTING} PROPERTIES COMPILE_OPTIONS -Os)
   target_compile_options(octet_flags INTERFACE -fno-asynchronous-unwind-tables)
 endif()
 add_dependencies(octet_core octet_onnx_proto)
