@@ -566,11 +566,43 @@ static void an_island_must_pay_for_its_conversions(void **state) {
     expect_island(16, true);
 }
 
+static void observers_that_compute_nothing(void **state) {
+    (void)state;
+    OctetGraph *graph = network();
+    for (int type = OCTET_OBSERVER_PLACEHOLDER; type <= OCTET_OBSERVER_REUSE_INPUT; type++) {
+        OctetQConfig qconfig = octet_qconfig_default();
+        OctetQConfigMapping *mapping;
+        OctetPrepared *prepared;
+        qconfig.activation.type = (OctetObserverType)type;
+        OK(octet_qconfig_mapping_create(&mapping, &diagnostic));
+        memset(&diagnostic, 0, sizeof diagnostic);
+        OctetStatus set = octet_qconfig_mapping_set_type(mapping, "Conv", &qconfig, &diagnostic);
+        if (type != OCTET_OBSERVER_NOOP) {
+            assert_int_equal(set, OCTET_ERROR_INVALID_ARGUMENT);
+            assert_non_null(
+                strstr(diagnostic.message, octet_observer_type_name((OctetObserverType)type)));
+        } else {
+            OctetGraph *quantized;
+            OK(octet_prepare(graph, mapping, NULL, &prepared, &diagnostic));
+            calibrate(prepared, 4, 2);
+            OK(octet_convert(prepared, NULL, &quantized, NULL, &diagnostic));
+            const OctetNode *conv = octet_graph_find_node(quantized, "conv2");
+            assert_false(octet_node_is_int8(conv));
+            assert_non_null(strstr(octet_node_float_reason(conv), "noop"));
+            octet_graph_free(quantized);
+            octet_prepared_free(prepared);
+        }
+        octet_qconfig_mapping_free(mapping);
+    }
+    octet_graph_free(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stubs_set_the_borders),
         cmocka_unit_test(the_wrapper_is_stubs_around_everything),
         cmocka_unit_test(modules_fuse_by_name),
+        cmocka_unit_test(observers_that_compute_nothing),
         cmocka_unit_test(converts_a_residual_network),
         cmocka_unit_test(int8_follows_float),
         cmocka_unit_test(batches_change_nothing),

@@ -40,6 +40,10 @@ OCTET_API const char *octet_qconfig_name(int32_t index);
 OCTET_API OctetQConfig octet_qconfig_default(void);
 /* "Leave in float". */
 OCTET_API OctetQConfig octet_qconfig_none(void);
+/* Checks both observers. With noop for activations or weights the operator stays in float;
+ * placeholder, recording and reuse-input compute nothing that a converted graph could use, and are
+ * errors (INVALID_ARGUMENT). Movers (reshape, max pooling, ...) reuse their input's parameters by
+ * themselves. */
 OCTET_API OctetStatus octet_qconfig_check(const OctetQConfig *qconfig, OctetDiagnostic *diagnostic);
 
 /* Which node gets which qconfig. The most particular rule wins: node name, then name pattern (the

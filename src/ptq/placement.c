@@ -154,6 +154,9 @@ static void place_layers(Placement *placement) {
         }
         if (!plan->qconfig.quantize) {
             plan->reason = "left in float by the configuration";
+        } else if (plan->qconfig.activation.type == OCTET_OBSERVER_NOOP ||
+                   plan->qconfig.weight.type == OCTET_OBSERVER_NOOP) {
+            plan->reason = "left in float by the noop observer";
         } else if (is_outside(placement, node)) {
             plan->reason = "outside the quant and dequant stubs";
         } else if (oct_role_of(node) == OCT_ROLE_NONE) {

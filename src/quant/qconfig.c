@@ -136,10 +136,23 @@ OctetStatus octet_qconfig_by_name(const char *name, OctetQConfig *qconfig,
     }
 }
 
+static OctetStatus check_observer(const OctetObserverOptions *options,
+                                  OctetDiagnostic *diagnostic) {
+    OctetObserverType type = options->type;
+    if (type == OCTET_OBSERVER_PLACEHOLDER || type == OCTET_OBSERVER_RECORDING ||
+        type == OCTET_OBSERVER_REUSE_INPUT) {
+        return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                        "the %s observer computes no parameters, so no qconfig can have it (noop "
+                        "leaves an operator in float)",
+                        octet_observer_type_name(type));
+    }
+    return octet_observer_options_check(options, diagnostic);
+}
+
 OctetStatus octet_qconfig_check(const OctetQConfig *qconfig, OctetDiagnostic *diagnostic) {
     if (!qconfig->quantize) {
         return OCTET_OK;
     }
-    OCT_TRY(octet_observer_options_check(&qconfig->activation, diagnostic));
-    return octet_observer_options_check(&qconfig->weight, diagnostic);
+    OCT_TRY(check_observer(&qconfig->activation, diagnostic));
+    return check_observer(&qconfig->weight, diagnostic);
 }
