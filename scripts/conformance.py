@@ -40,7 +40,6 @@ REASONS = {
     "model says",
     "test_resize_downsample_scales": "the case expects coordinates that later versions of ONNX "
     "correct; Octet agrees with ONNX Runtime",
-    "test_scan_sum": "Scan of opset 8, whose inputs differ from those of later ones",
 }
 
 # and of those in a later ONNX's cases
@@ -71,7 +70,7 @@ NOTES = {
     "CastLike": "as Cast",
     "DequantizeLinear": "4, 8, 16 and 32 bits, per tensor, axis or block; no 8-bit floats",
     "QuantizeLinear": "4, 8 and 16 bits, per tensor, axis or block; no 8-bit floats",
-    "Scan": "not that of opset 8",
+    "Scan": "no lengths of sequences in opset 8",
     "Attention": "with masks, past and present; no rotation",
     "MultiHeadAttention": "with masks, past and present; no packed inputs",
     "FusedMatMul": "no transBatchA, transBatchB",

@@ -723,7 +723,8 @@ def group_normalize(g):
     channels = g.shapes[x][1]
     g.node("GroupNormalization", [x, g.constant(g.floats([channels])),
                                   g.constant(g.floats([channels]))], g.shapes[x],
-           num_groups=g.rng.choice([1, 2, channels]))
+           num_groups=g.rng.choice([1, 2, channels]),
+           epsilon=0.01)  # a group that is nearly constant would make noise 300 times as large
 
 
 def crop_or_wrap(g):
@@ -822,7 +823,8 @@ def generate(seed, share):
     quantized = rng.random() < share
     g = Graph(seed, quantized)
     if quantized:
-        g.opset = max(g.opset, 13)
+        # in opset 21 ONNX Runtime mistakes the type that some QuantizeLinear gives
+        g.opset = min(max(g.opset, 13), 20)
     for _ in range(rng.randint(1, 2)):
         rank = rng.choice([2, 3, 4, 4, 4, 5])
         g.input([rng.randint(1, 2)] + [rng.randint(1, 9) for _ in range(min(rank, 4) - 1)] +

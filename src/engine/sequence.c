@@ -395,6 +395,7 @@ static OctetStatus run_map(const Call *call) {
         }
     }
     for (int32_t i = 0; i < list->count; i++) {
+        OCT_TRY(oct_watch_iterate(&call->scope->session->watch, call->diagnostic));
         OCT_TRY(map_item(call, body, i));
     }
     return OCTET_OK;

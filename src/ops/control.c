@@ -105,8 +105,9 @@ static OctetStatus infer_scan(OctGraph *graph, OctNode *node, OctetDiagnostic *d
     (void)graph;
     OctGraph *body = body_of(node, "body");
     OctetShape unknown = oct_shape_unknown();
-    for (int32_t k = 0; k < node->input_count; k++) {
-        tell_carried(body, k, node, k);
+    int32_t first = node->opset < 9 ? 1 : 0; /* then input 0 tells lengths */
+    for (int32_t k = first; k < node->input_count; k++) {
+        tell_carried(body, k - first, node, k);
     }
     OCT_TRY(oct_graph_infer(body, diagnostic));
     for (int32_t k = 0; k < node->output_count && k < body->output_count; k++) {
@@ -125,6 +126,8 @@ const OctOp oct_ops_control[] = {
     {"", "If", 1, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 1, 1, 1, -1, check_if, infer_if,
      prepare_control},
     {"", "Loop", 1, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 0, -1, 0, -1, check_loop, infer_loop,
+     prepare_control},
+    {"", "Scan", 8, 8, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 0, -1, 1, -1, check_loop, infer_scan,
      prepare_control},
     {"", "Scan", 9, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 1, -1, 1, -1, check_loop, infer_scan,
      prepare_control},
