@@ -399,11 +399,56 @@ static void test_scan(void **state) {
     check_scan(true);
 }
 
+/* Opset 8: a batch in front of everything, lengths of sequences as input 0. */
+static void test_scan_of_batches(void **state) {
+    (void)state;
+    OctGraph *graph = new_graph();
+    OctetShape starts = {.rank = 2, .dims = {2, 1}};
+    OctetShape rows = {.rank = 3, .dims = {2, 3, 1}};
+    OctetShape unknown = {.rank = -1};
+    OctValue *start = named_input(graph, "start", OCTET_F32, &starts);
+    OctValue *x = named_input(graph, "x", OCTET_F32, &rows);
+    OctValue *inputs[] = {NULL, start, x};
+    OctValue *outputs[2];
+    OctNode *made = node(graph, "Scan", inputs, 3, outputs, 2);
+    made->opset = 8;
+    OctGraph *body = oct_graph_create_child(graph);
+    OctValue *sum = named_input(body, "sum", OCTET_F32, &unknown);
+    OctValue *row = named_input(body, "row", OCTET_F32, &unknown);
+    OctValue *next = apply(body, "Add", sum, row);
+    OctValue *shown = apply(body, "Neg", next, NULL);
+    assert_true(oct_graph_add_output(body, next) && oct_graph_add_output(body, shown));
+    assert_true(oct_node_set_graph(graph, made, "body", body) &&
+                oct_node_set_int(graph, made, "num_scan_inputs", 1));
+    assert_true(oct_graph_add_output(graph, outputs[0]) && oct_graph_add_output(graph, outputs[1]));
+    finish(graph);
+    OctetSession *session = open_session(graph, NULL);
+    float from[] = {10, 20}, data[] = {1, 2, 3, 4, 5, 6};
+    const float totals[] = {16, 35}, sums[] = {-11, -13, -16, -24, -29, -35};
+    OctetTensor *given[] = {wrap(OCTET_F32, &starts, from), wrap(OCTET_F32, &rows, data)};
+    for (int round = 0; round < 2; round++) {
+        const OctetTensor *results[2];
+        assert_int_equal(
+            octet_session_run(session, (const OctetTensor *const *)given, 2, results, 2, NULL),
+            OCTET_OK);
+        expect_floats(results[0], &starts, totals);
+        expect_floats(results[1], &rows, sums);
+    }
+    octet_tensor_free(given[0]);
+    octet_tensor_free(given[1]);
+    octet_session_free(session);
+    octet_graph_free(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_selection), cmocka_unit_test(test_shape_input),
-        cmocka_unit_test(test_no_kernel), cmocka_unit_test(test_if),
-        cmocka_unit_test(test_loop),      cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_shape_input),
+        cmocka_unit_test(test_no_kernel),
+        cmocka_unit_test(test_if),
+        cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_scan_of_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
