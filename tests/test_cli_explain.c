@@ -160,6 +160,9 @@ static void the_question_is_answered(void **state) {
     assert_int_equal(json_array_size(json_object_get(layer, "channels")), 1);
     assert_true(cli_number(channel, "bias") == 0.5);
     assert_true(cli_number(channel, "bias_integer") == 1069547457);
+    assert_true(cli_number(channel, "zero_point_correction_input") +
+                    cli_number(channel, "zero_point_correction_both") ==
+                cli_number(channel, "zero_point_correction"));
     assert_true(cli_number(channel, "input_scale") == (double)(1.0F / 255));
     assert_true(cli_number(channel, "weight_scale") == (double)FLT_EPSILON);
     assert_true(cli_number(channel, "weight_zero_point") == -128);

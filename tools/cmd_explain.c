@@ -225,6 +225,10 @@ static json_t *json_channel(const Channel *e) {
     json_add(object, "weight_sum", json_wide(e->weight_sum));
     json_add(object, "stored_weight_sum", json_wide(e->stored_weight_sum));
     json_add(object, "zero_point_correction", json_wide(e->zero_point_correction));
+    json_add(object, "zero_point_correction_input",
+             json_wide(-e->input_zero_point * e->stored_weight_sum));
+    json_add(object, "zero_point_correction_both",
+             json_wide(e->weight_count * e->input_zero_point * e->weight_zero_point));
     json_add(object, "accumulator_min", json_wide(e->accumulator_minimum));
     json_add(object, "accumulator_max", json_wide(e->accumulator_maximum));
     json_add(object, "int32_share", json_number(e->int32_share));

@@ -120,15 +120,18 @@ static void tell_weight_zero_point(const Channel *e) {
     if (e->weight_zero_point == 0) {
         return;
     }
-    printf(
-        "   The weights have a zero point, too: %" PRId32 ". The sum above is that of the stored "
-        "weights,\n   %" PRId64 ", less %" PRId64 " * %" PRId32 "; of the correction %" PRId64
-        " is the input's part and %" PRId64
-        "\n   that of both. A kernel that multiplies the stored w also takes %" PRId32
-        " times the sum of the\n   stored inputs off every output, which no constant can hold.\n",
-        e->weight_zero_point, e->stored_weight_sum, e->weight_count, e->weight_zero_point,
-        -e->input_zero_point * e->stored_weight_sum,
-        e->weight_count * e->input_zero_point * e->weight_zero_point, e->weight_zero_point);
+    printf("   The weights have a zero point, too: %" PRId32 ".\n", e->weight_zero_point);
+    if (e->input_zero_point != 0) {
+        printf("   What is folded in has two parts, the stored weights' sum being %" PRId64 ":\n"
+               "     input's zero point   -(%" PRId32 ") * %" PRId64 " = %" PRId64 "\n"
+               "     both zero points     %" PRId64 " * %" PRId32 " * %" PRId32 " = %" PRId64 "\n",
+               e->stored_weight_sum, e->input_zero_point, e->stored_weight_sum,
+               -e->input_zero_point * e->stored_weight_sum, e->weight_count, e->input_zero_point,
+               e->weight_zero_point, e->weight_count * e->input_zero_point * e->weight_zero_point);
+    }
+    printf("   The weights' own part differs from output to output and can't be folded in:\n"
+           "     weights' zero point  -(%" PRId32 ") * sum of the window's stored inputs\n",
+           e->weight_zero_point);
 }
 
 static void tell_range(const Channel *e) {
