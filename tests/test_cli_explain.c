@@ -167,7 +167,8 @@ static void the_question_is_answered(void **state) {
     assert_true(cli_number(channel, "weight_scale") == (double)FLT_EPSILON);
     assert_true(cli_number(channel, "weight_zero_point") == -128);
     assert_true(cli_number(channel, "output_scale") == 0.0019607844296842813);
-    assert_true(fabs(cli_number(channel, "bias_error")) < 1e-9);
+    assert_true(cli_number(channel, "bias_error") ==
+                cli_number(channel, "bias_integer") * cli_number(channel, "bias_scale") - 0.5);
     assert_true(cli_number(json_object_get(channel, "example"), "output") == 255);
     json_decref(object);
 }
@@ -184,7 +185,9 @@ static void larger_biases_fit_after_repair(void **state) {
         const json_t *layer = json_array_get(json_object_get(object, "layers"), 0);
         const json_t *channel = json_array_get(json_object_get(layer, "channels"), 0);
         assert_true(cli_number(channel, "int32_share") < 1);
-        assert_true(fabs(cli_number(channel, "bias") / biases[i] - 1) < 1e-6);
+        assert_true(cli_number(channel, "bias_integer") ==
+                    rint((double)biases[i] / (cli_number(channel, "input_scale") *
+                                              cli_number(channel, "weight_scale"))));
         assert_true(cli_number(json_object_get(channel, "example"), "output") == 255);
         json_t *repairs = json_object_get(object, "repairs");
         assert_int_equal(json_array_size(repairs), 2);

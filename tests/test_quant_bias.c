@@ -35,11 +35,12 @@ static OctetQParams per_channel(int64_t count, const float *scales) {
     return qparams;
 }
 
-/* What the repaired integers stand for at an input of zeros: the bias again. */
-static double bias_value(const OctBiasLayer *layer, const OctBiasResult *result, int64_t channel) {
+/* The integer of a float bias at the scale that its channel has now. */
+static int32_t rounded(const OctBiasLayer *layer, const OctBiasResult *result, int64_t channel,
+                       float bias) {
     int64_t index = result->qparams.axis < 0 ? 0 : channel;
-    return (double)result->bias[channel] *
-           ((double)layer->input_scale * (double)result->qparams.scale[index]);
+    return (int32_t)rint((double)bias /
+                         ((double)layer->input_scale * (double)result->qparams.scale[index]));
 }
 
 static void nothing_is_repaired_where_all_fits(void **state) {
@@ -87,7 +88,7 @@ static void onnxruntime_22020(void **state) {
         assert_true(repair->bias == bias[c]);
         assert_true(fabs(repair->bias_before) > 1e10);
         assert_int_equal(repair->bias_after, result.bias[c]);
-        assert_true(fabs(bias_value(&layer, &result, c) - bias[c]) < 1e-8);
+        assert_int_equal(result.bias[c], rounded(&layer, &result, c, bias[c]));
         /* the least scale that fits: the one below it does not */
         double below = bias[c] / (0.5 * (double)nextafterf(repair->new_scale, 0));
         assert_true(
@@ -135,7 +136,7 @@ static void the_question_with_larger_biases(void **state) {
             assert_int_equal(result.bias[0], 1069547457);
         }
         assert_int_equal(((int8_t *)result.weight)[7], -128);
-        assert_true(fabs(bias_value(&layer, &result, 1) / biases[i] - 1) < 1e-8);
+        assert_int_equal(result.bias[1], rounded(&layer, &result, 1, biases[i]));
         oct_bias_clear(&result);
     }
     octet_qparams_clear(&qparams);
@@ -198,7 +199,7 @@ static void empty_channels_keep_their_bias_exact(void **state) {
                      OCTET_OK);
     assert_int_equal(result.repair_count, 0);
     assert_true(result.qparams.scale[0] < 1e-6F);
-    assert_true(fabs(bias_value(&layer, &result, 0) - (double)0.3F) < 1e-7);
+    assert_int_equal(result.bias[0], rounded(&layer, &result, 0, 0.3F));
     assert_true(result.qparams.scale[1] == scales[1]);
     oct_bias_clear(&result);
     /* under keep, other tools' numbers: 0.3 is 3 steps of 0.1 */
@@ -220,7 +221,7 @@ static void extreme_weights(void **state) {
     assert_int_equal(result.repair_count, 1);
     assert_int_equal(((int8_t *)result.weight)[0], 0);
     assert_int_equal(((int8_t *)result.weight)[3], -127);
-    assert_true(fabs(bias_value(&layer, &result, 0) - 1.0) < 1e-8);
+    assert_int_equal(result.bias[0], rounded(&layer, &result, 0, 1));
     assert_int_equal(result.bias[1], 0);
     oct_bias_clear(&result);
     octet_qparams_clear(&qparams);
@@ -270,7 +271,7 @@ static void per_tensor_scales(void **state) {
     assert_int_equal(result.repair_count, 1);
     assert_int_equal(result.repairs[0].channel, 1);
     assert_true(result.qparams.scale[0] > qparams.scale[0]);
-    assert_true(fabs(bias_value(&layer, &result, 1) - 30.0) < 1e-6);
+    assert_int_equal(result.bias[1], rounded(&layer, &result, 1, 30));
     oct_bias_clear(&result);
     octet_qparams_clear(&qparams);
 }
@@ -330,7 +331,7 @@ static void transposed_convolution_in_groups(void **state) {
     assert_int_equal(result.repairs[1].channel, 5);
     for (int c = 0; c < OUTPUTS * GROUPS; c++) {
         double scale = (double)result.qparams.scale[c % OUTPUTS] * 0.5;
-        assert_true(fabs(result.bias[c] * scale - bias[c]) <= 0.5 * scale + 1e-8);
+        assert_int_equal(result.bias[c], (int32_t)rint((double)bias[c] / scale));
         /* the bound, summed here by hand */
         int64_t low = 0, high = 0;
         for (int i = c / OUTPUTS * 2; i < c / OUTPUTS * 2 + 2; i++) {
