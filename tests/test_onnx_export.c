@@ -670,6 +670,30 @@ static void floats_are_rounded_only_where_they_were(void **state) {
     empty_pool();
 }
 
+static void fused_activations_keep_their_names(void **state) {
+    (void)state;
+    Onnx__ModelProto *model = new_model(13);
+    Onnx__GraphProto *g = model->graph;
+    add_input(g, "x", OCTET_F32, "1,2,4,4");
+    add_tensor(g, "w", OCTET_F32, "2,2,1,1", (float[]){1, 2, 3, 4}, 16);
+    add_node(g, "Conv", "x w", "c")->name = (char *)"layer";
+    add_node(g, "Relu", "c", "y")->name = (char *)"its activation";
+    add_output(g, "y", OCTET_F32, "1,2,4,4");
+    OctetGraph *graph = load_model(model);
+    OctetDiagnostic diagnostic = {0};
+    assert_int_equal(octet_fuse(graph, &diagnostic), OCTET_OK);
+    assert_int_equal(octet_graph_node_count(graph), 1);
+    save(graph, path_of("a.onnx"), NULL);
+    octet_graph_free(graph);
+    Onnx__ModelProto *written = unpack(path_of("a.onnx"));
+    assert_int_equal(written->graph->n_node, 2);
+    assert_string_equal(written->graph->node[0]->name, "layer");
+    assert_string_equal(written->graph->node[1]->name, "its activation");
+    assert_string_equal(written->graph->node[1]->op_type, "Relu");
+    onnx__model_proto__free_unpacked(written, NULL);
+    empty_pool();
+}
+
 static void external_data_is_aligned_and_read(void **state) {
     (void)state;
     Onnx__ModelProto *model = new_model(13);
@@ -750,6 +774,7 @@ int main(void) {
         cmocka_unit_test(child_graphs_and_attributes_survive),
         cmocka_unit_test(blocks_and_four_bits_survive),
         cmocka_unit_test(floats_are_rounded_only_where_they_were),
+        cmocka_unit_test(fused_activations_keep_their_names),
         cmocka_unit_test(external_data_is_aligned_and_read),
         cmocka_unit_test(failures_leave_no_file),
     };

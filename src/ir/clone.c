@@ -112,6 +112,9 @@ static OctetStatus clone_node(const OctNode *node, OctGraph *to, const Scope *sc
     copy->activation = node->activation;
     copy->keep_float = node->keep_float;
     copy->hold = node->hold;
+    if (node->activation_name) {
+        copy->activation_name = oct_arena_strdup(to->arena, node->activation_name);
+    }
     if (node->float_reason) {
         copy->float_reason = oct_arena_strdup(to->arena, node->float_reason);
     }

@@ -147,8 +147,9 @@ struct OctetNode {
     OctAttribute *attributes;
     int32_t attribute_count, attribute_capacity;
     OctActivation activation;
-    const OctFusion *fusion;  /* NULL except in the engine's clones */
-    const char *float_reason; /* set by convert: why the node stays in float; NULL otherwise */
+    const char *activation_name; /* of the node that the activation was in the file, or NULL */
+    const OctFusion *fusion;     /* NULL except in the engine's clones */
+    const char *float_reason;    /* set by convert: why the node stays in float; NULL otherwise */
     bool keep_float; /* the engine, on its clone: no int8 kernel takes this node on its grids */
     bool hold;       /* passes leave it as it is: see octet_fuse_modules */
     bool dead;       /* removed; dropped by oct_graph_compact */

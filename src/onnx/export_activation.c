@@ -41,7 +41,9 @@ static OctNode *add_activation(OctGraph *graph, const OctNode *node, OctValue *f
     bool relu = a->minimum == 0 && a->maximum == INFINITY;
     char name[256];
     oct_export_name(name, sizeof name, node->name, relu ? "relu" : "clip");
-    OctNode *made = oct_graph_add_node(graph, relu ? "Relu" : "Clip", "", name, &from, 1, &to, 1);
+    OctNode *made =
+        oct_graph_add_node(graph, relu ? "Relu" : "Clip", "",
+                           node->activation_name ? node->activation_name : name, &from, 1, &to, 1);
     if (!made || relu) {
         return made;
     }

@@ -96,6 +96,7 @@ OctetStatus oct_pass_fuse_activations(OctGraph *graph, OctetDiagnostic *diagnost
         OctValue *output = node->outputs[0];
         oct_graph_remove_node(graph, node);
         carrier->activation = combine(&carrier->activation, &clip);
+        carrier->activation_name = node->name;
         carrier->outputs[0] = output;
         output->producer = carrier;
         input->producer = NULL;
