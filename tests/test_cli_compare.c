@@ -113,6 +113,9 @@ static void layers_are_ranked_by_what_they_cost(void **state) {
     /* its inputs are the float model's anyway */
     assert_true(cli_number(first, "own_sqnr_db") == cli_number(first, "sqnr_db"));
     assert_true(mean_of(first, "own_mean_shift") == mean_of(first, "mean_shift"));
+    assert_true(mean_of(first, "own_channel_sqnr_db") == mean_of(first, "channel_sqnr_db"));
+    assert_true(mean_of(last, "own_channel_sqnr_db") > mean_of(last, "channel_sqnr_db"));
+    assert_true(mean_of(last, "own_channel_cosine") > mean_of(last, "channel_cosine"));
     /* the last one has the error of the second before it */
     assert_true(cli_number(last, "own_sqnr_db") > cli_number(last, "sqnr_db") + 6);
     assert_true(cli_number(bad, "output_sqnr_db") < cli_number(first, "output_sqnr_db"));

@@ -6,9 +6,10 @@
 #include "metrics.h"
 #include "samples.h"
 
-/* Sums of differences, one a channel. */
+/* Sums of differences and of what ratios need, one a channel. */
 typedef struct Shift {
     double *sums;
+    Similarity *similarities;
     int64_t channels;
     int64_t per_channel; /* values that each sum has */
 } Shift;

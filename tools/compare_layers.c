@@ -144,6 +144,7 @@ static void add_shift(Shift *shift, int32_t axis, const OctetShape *shape, const
     }
     if (!shift->sums && channels > 0) {
         shift->sums = checked_calloc((size_t)channels, sizeof(*shift->sums));
+        shift->similarities = checked_calloc((size_t)channels, sizeof(*shift->similarities));
         shift->channels = channels;
     }
     if (channels == 0 || channels != shift->channels || count == 0) {
@@ -156,6 +157,8 @@ static void add_shift(Shift *shift, int32_t axis, const OctetShape *shape, const
             sum += (double)values[k] - (double)reference[k];
         }
         shift->sums[i / inner % channels] += sum;
+        similarity_add(&shift->similarities[i / inner % channels], reference + i, values + i,
+                       inner);
     }
     shift->per_channel += count / channels;
 }
@@ -188,7 +191,9 @@ static void release_layer(const Compare *compare, Layer *layer) {
     free(layer->results);
     free(layer->inputs);
     free(layer->total.shift.sums);
+    free(layer->total.shift.similarities);
     free(layer->own.shift.sums);
+    free(layer->own.shift.similarities);
 }
 
 void compare_drop_unseen(Compare *compare) {

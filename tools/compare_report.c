@@ -85,6 +85,17 @@ static json_t *json_shifts(const Shift *shift) {
     return array;
 }
 
+/* Ratios of each channel, in lists. */
+static void add_channels(json_t *entry, const char *sqnr, const char *cosine, const Shift *shift) {
+    json_t *decibels = json_new_array(), *cosines = json_new_array();
+    for (int64_t c = 0; c < shift->channels; c++) {
+        json_push(decibels, json_number(similarity_sqnr(&shift->similarities[c])));
+        json_push(cosines, json_number(similarity_cosine(&shift->similarities[c])));
+    }
+    json_add(entry, sqnr, decibels);
+    json_add(entry, cosine, cosines);
+}
+
 static void add_ratios(json_t *entry, const char *sqnr, const char *cosine,
                        const Similarity *similarity) {
     json_add(entry, sqnr, json_number(similarity_sqnr(similarity)));
@@ -100,9 +111,11 @@ static json_t *json_layer(const Layer *layer) {
     json_add(entry, "int8", json_boolean(node_in_int8(layer->node)));
     add_ratios(entry, "sqnr_db", "cosine", &layer->total.similarity);
     json_add(entry, "mean_shift", json_shifts(&layer->total.shift));
+    add_channels(entry, "channel_sqnr_db", "channel_cosine", &layer->total.shift);
     add_ratios(entry, "weight_sqnr_db", "weight_cosine", &layer->weight);
     add_ratios(entry, "own_sqnr_db", "own_cosine", &layer->own.similarity);
     json_add(entry, "own_mean_shift", json_shifts(&layer->own.shift));
+    add_channels(entry, "own_channel_sqnr_db", "own_channel_cosine", &layer->own.shift);
     add_ratios(entry, "output_sqnr_db", "output_cosine", &layer->output);
     return entry;
 }
