@@ -61,7 +61,8 @@ static Results run(OctetSession *session, const OctetGraph *graph, const OctetTe
 static OctetSession *open_session(const OctetGraph *graph, OctetThreadPool *pool) {
     OctetSession *session = NULL;
     OctetDiagnostic diagnostic = {0};
-    OctetSessionOptions options = {.pool = pool};
+    /* emulators are slow, and machines stop for others */
+    OctetSessionOptions options = {.pool = pool, .max_seconds = 36000};
     if (octet_session_create(graph, &options, &session, &diagnostic) != OCTET_OK) {
         fail_msg("%s: %s", diagnostic.node, diagnostic.message);
     }
