@@ -62,7 +62,7 @@ static OctetSession *open_session(const OctetGraph *graph, OctetThreadPool *pool
     OctetSession *session = NULL;
     OctetDiagnostic diagnostic = {0};
     /* emulators are slow, and machines stop for others */
-    OctetSessionOptions options = {.pool = pool, .max_seconds = 36000};
+    OctetSessionOptions options = {.pool = pool, .limits.max_seconds = 36000};
     if (octet_session_create(graph, &options, &session, &diagnostic) != OCTET_OK) {
         fail_msg("%s: %s", diagnostic.node, diagnostic.message);
     }
