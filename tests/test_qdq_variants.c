@@ -163,8 +163,8 @@ static Onnx__ModelProto *model_of(const Variant *v) {
 
 static void check(const Variant *v) {
     double expected[OUT * PIXELS];
-    OctetGraph *graph;
-    OctetSession *session;
+    OctetGraph *graph = NULL;
+    OctetSession *session = NULL;
     OctetTensor *x;
     const OctetTensor *outputs[2];
     OctetDiagnostic diagnostic = {0};
