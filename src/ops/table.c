@@ -119,8 +119,8 @@ static void complain_missing(Complaints *complaints, const OctNode *node) {
         snprintf(reason, sizeof reason, "%s%s%s of opset %d is not supported", node->domain,
                  separator, node->op_type, (int)node->opset);
     } else {
-        snprintf(reason, sizeof reason, "operator %s%s%s is not supported", node->domain, separator,
-                 node->op_type);
+        snprintf(reason, sizeof reason, "operator %s%s%s of opset %d is not supported",
+                 node->domain, separator, node->op_type, (int)node->opset);
     }
     complain(complaints, node, reason);
 }
