@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ static pid_t cli_start(const char *line) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        signal(SIGINT, SIG_DFL); /* what runs in the background may have it ignored */
         int out_file = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
         int err_file = open(err, O_WRONLY | O_CREAT | O_TRUNC, 0600);
         dup2(out_file, STDOUT_FILENO);

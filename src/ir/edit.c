@@ -68,6 +68,39 @@ OctetStatus oct_graph_replace_uses(OctGraph *graph, OctValue *from, OctValue *to
     return OCTET_OK;
 }
 
+typedef struct Replace {
+    const OctGraph *owner;
+    OctValue *const *replaced;
+    int32_t count;
+} Replace;
+
+static void replace_list(const Replace *replace, OctValue **list, int32_t count) {
+    for (int32_t k = 0; k < count; k++) {
+        const OctValue *value = list[k];
+        bool own = value && value->id >= 0 && value->id < replace->count &&
+                   replace->owner->values[value->id] == value;
+        if (own && replace->replaced[value->id]) {
+            list[k] = replace->replaced[value->id];
+        }
+    }
+}
+
+static void replace_in(const Replace *replace, OctGraph *graph) {
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        if (!graph->nodes[i]->dead) {
+            replace_list(replace, graph->nodes[i]->inputs, graph->nodes[i]->input_count);
+        }
+    }
+    for (int32_t i = 0; i < graph->child_count; i++) {
+        replace_in(replace, graph->children[i]);
+    }
+}
+
+void oct_graph_replace_all(OctGraph *graph, OctValue *const *replaced, int32_t count) {
+    Replace replace = {graph, replaced, count};
+    replace_in(&replace, graph);
+}
+
 void oct_graph_remove_node(OctGraph *graph, OctNode *node) {
     (void)oct_names_set(&graph->node_names, node->name, NULL);
     node->dead = true;

@@ -269,6 +269,9 @@ bool oct_node_set_input(OctGraph *graph, OctNode *node, int32_t k, OctValue *val
  * keeps its name: `to` takes over from's name if from is an output. */
 OctetStatus oct_graph_replace_uses(OctGraph *graph, OctValue *from, OctValue *to,
                                    OctetDiagnostic *diagnostic);
+/* In a graph and its children, replaces every use of a value v of `graph` by replaced[v->id]
+ * (NULL: v stays), of its first `count` values. Graph outputs are not touched. */
+void oct_graph_replace_all(OctGraph *graph, OctValue *const *replaced, int32_t count);
 /* Marks the node dead and detaches its outputs from it. */
 void oct_graph_remove_node(OctGraph *graph, OctNode *node);
 /* Drops dead nodes, values that nothing uses (inputs and outputs stay), sorts topologically and

@@ -302,7 +302,7 @@ static void replace_in_old_nodes(const Unfold *unfold, const OldNode *old, int32
             list[graph->node_count++] = old[i].node;
         }
     }
-    oct_replace_all(graph, unfold->replaced, unfold->value_count);
+    oct_graph_replace_all(graph, unfold->replaced, unfold->value_count);
     graph->nodes = all;
     graph->node_count = all_count;
 }

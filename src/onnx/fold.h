@@ -57,8 +57,4 @@ const char *oct_name_of_real(OctGraph *graph, const char *name);
 bool oct_turn_into_identity(OctGraph *graph, OctNode *dequantize, OctValue *from,
                             const OctetQParams *qparams);
 
-/* In a graph and its children, replaces every use of a value v of `graph` by replaced[v->id]
- * (NULL: v stays), of its first `count` values. Graph outputs are not touched. */
-void oct_replace_all(OctGraph *graph, OctValue *const *replaced, int32_t count);
-
 #endif

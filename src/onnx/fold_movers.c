@@ -232,7 +232,7 @@ static OctetStatus rewrite_all(const Movers *movers, int32_t node_count) {
             return status;
         }
     }
-    oct_replace_all(movers->graph, movers->replaced, movers->value_count);
+    oct_graph_replace_all(movers->graph, movers->replaced, movers->value_count);
     return OCTET_OK;
 }
 

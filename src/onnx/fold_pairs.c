@@ -268,7 +268,7 @@ static OctetStatus fold_nodes(Fold *fold) {
             OCT_TRY(mark_dequantize(fold, node));
         }
     }
-    oct_replace_all(graph, fold->replaced, fold->value_count);
+    oct_graph_replace_all(graph, fold->replaced, fold->value_count);
     return OCTET_OK;
 }
 

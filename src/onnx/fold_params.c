@@ -188,36 +188,3 @@ bool oct_turn_into_identity(OctGraph *graph, OctNode *dequantize, OctValue *from
     dequantize->outputs[0]->dtype = OCTET_F32;
     return graph->parent || oct_graph_set_qparams(graph, dequantize->outputs[0], qparams);
 }
-
-typedef struct Replace {
-    const OctGraph *owner;
-    OctValue *const *replaced;
-    int32_t count;
-} Replace;
-
-static void replace_list(const Replace *replace, OctValue **list, int32_t count) {
-    for (int32_t k = 0; k < count; k++) {
-        const OctValue *value = list[k];
-        bool own = value && value->id >= 0 && value->id < replace->count &&
-                   replace->owner->values[value->id] == value;
-        if (own && replace->replaced[value->id]) {
-            list[k] = replace->replaced[value->id];
-        }
-    }
-}
-
-static void replace_in(const Replace *replace, OctGraph *graph) {
-    for (int32_t i = 0; i < graph->node_count; i++) {
-        if (!graph->nodes[i]->dead) {
-            replace_list(replace, graph->nodes[i]->inputs, graph->nodes[i]->input_count);
-        }
-    }
-    for (int32_t i = 0; i < graph->child_count; i++) {
-        replace_in(replace, graph->children[i]);
-    }
-}
-
-void oct_replace_all(OctGraph *graph, OctValue *const *replaced, int32_t count) {
-    Replace replace = {graph, replaced, count};
-    replace_in(&replace, graph);
-}

@@ -142,49 +142,128 @@ static bool same_constant_item(const void *a, const void *b) {
     return same_grid(p, q) && same_tensor(oct_value_tensor(p), oct_value_tensor(q));
 }
 
-static OctetStatus merge_constants(OctGraph *graph, OctetDiagnostic *diagnostic) {
+/* What gives way to what, by value id; uses are replaced all at once, since a file may have as many
+ * copies as nodes. */
+typedef struct Merge {
+    OctGraph *graph;
+    OctValue **replaced;
+    bool *pinned; /* outputs of child graphs, which stay what they are */
+    int32_t count;
+} Merge;
+
+static void pin_outputs(Merge *merge, const OctGraph *child) {
+    for (int32_t k = 0; k < child->output_count; k++) {
+        const OctValue *value = child->outputs[k];
+        bool own =
+            value->id >= 0 && value->id < merge->count && merge->graph->values[value->id] == value;
+        if (own) {
+            merge->pinned[value->id] = true;
+        }
+    }
+    for (int32_t i = 0; i < child->child_count; i++) {
+        pin_outputs(merge, child->children[i]);
+    }
+}
+
+static OctetStatus open_merge(OctGraph *graph, Merge *merge, OctetDiagnostic *diagnostic) {
+    size_t room = (size_t)graph->value_count + 1;
+    *merge = (Merge){graph, oct_calloc(room, sizeof *merge->replaced),
+                     oct_calloc(room, sizeof *merge->pinned), graph->value_count};
+    if (!merge->replaced || !merge->pinned) {
+        return oct_fail_memory(diagnostic);
+    }
+    for (int32_t i = 0; i < graph->child_count; i++) {
+        pin_outputs(merge, graph->children[i]);
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus merge_constants(Merge *merge, OctetDiagnostic *diagnostic) {
     enum { SMALL_BYTES = 4096 }; /* large weights are as good as never written twice */
     Table table = {0};
-    OctetStatus status =
-        table_create(&table, graph->value_count) ? OCTET_OK : oct_fail_memory(diagnostic);
-    for (int32_t i = 0; i < graph->value_count && status == OCTET_OK; i++) {
+    OctGraph *graph = merge->graph;
+    if (!table_create(&table, graph->value_count)) {
+        table_free(&table);
+        return oct_fail_memory(diagnostic);
+    }
+    for (int32_t i = 0; i < graph->value_count; i++) {
         OctValue *value = graph->values[i];
         const OctetTensor *tensor = oct_value_tensor(value);
-        if (!tensor || value->is_output || tensor->bytes > SMALL_BYTES) {
+        if (!tensor || value->is_output || merge->pinned[i] || tensor->bytes > SMALL_BYTES) {
             continue;
         }
         uint64_t h = mix(mix(7, &tensor->dtype, sizeof tensor->dtype), tensor->data, tensor->bytes);
-        OctValue *first = table_find(&table, h, value, same_constant_item);
-        if (first) {
-            status = oct_graph_replace_uses(graph, value, first, diagnostic);
-        }
+        merge->replaced[i] = table_find(&table, h, value, same_constant_item);
     }
     table_free(&table);
-    return status;
+    return OCTET_OK;
 }
 
-OctetStatus oct_pass_merge_common(OctGraph *graph, OctetDiagnostic *diagnostic) {
-    OCT_TRY(merge_constants(graph, diagnostic));
+/* The node's own inputs, as far as they have been merged: nodes are compared by them. */
+static void follow_inputs(const Merge *merge, OctNode *node) {
+    for (int32_t k = 0; k < node->input_count; k++) {
+        const OctValue *value = node->inputs[k];
+        bool own = value && value->id >= 0 && value->id < merge->count &&
+                   merge->graph->values[value->id] == value;
+        if (own && merge->replaced[value->id]) {
+            node->inputs[k] = merge->replaced[value->id];
+        }
+    }
+}
+
+static bool is_pinned(const Merge *merge, const OctNode *node) {
+    for (int32_t k = 0; k < node->output_count; k++) {
+        if (node->outputs[k] && merge->pinned[node->outputs[k]->id]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static OctetStatus merge_nodes(Merge *merge, OctetDiagnostic *diagnostic) {
     Table table = {0};
-    OctetStatus status =
-        table_create(&table, graph->node_count) ? OCTET_OK : oct_fail_memory(diagnostic);
-    for (int32_t i = 0; i < graph->node_count && status == OCTET_OK; i++) {
+    OctGraph *graph = merge->graph;
+    if (!table_create(&table, graph->node_count)) {
+        table_free(&table);
+        return oct_fail_memory(diagnostic);
+    }
+    for (int32_t i = 0; i < graph->node_count; i++) {
         OctNode *node = graph->nodes[i];
         bool random = !node->op || (node->op->flags & OCT_OP_RANDOM);
-        if (node->dead || random) {
+        if (node->dead) {
+            continue;
+        }
+        follow_inputs(merge, node);
+        if (random || is_pinned(merge, node)) {
             continue;
         }
         OctNode *first = table_find(&table, hash_node(node), node, same_node_item);
-        for (int32_t k = 0; first && k < node->output_count && status == OCTET_OK; k++) {
+        for (int32_t k = 0; first && k < node->output_count; k++) {
             if (node->outputs[k]) {
-                status =
-                    oct_graph_replace_uses(graph, node->outputs[k], first->outputs[k], diagnostic);
+                merge->replaced[node->outputs[k]->id] = first->outputs[k];
             }
         }
-        if (first && status == OCTET_OK) {
+        if (first) {
             oct_graph_remove_node(graph, node);
         }
     }
     table_free(&table);
+    return OCTET_OK;
+}
+
+OctetStatus oct_pass_merge_common(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    Merge merge;
+    OctetStatus status = open_merge(graph, &merge, diagnostic);
+    if (status == OCTET_OK) {
+        status = merge_constants(&merge, diagnostic);
+    }
+    if (status == OCTET_OK) {
+        status = merge_nodes(&merge, diagnostic);
+    }
+    if (status == OCTET_OK) {
+        oct_graph_replace_all(graph, merge.replaced, merge.count);
+    }
+    oct_free(merge.replaced);
+    oct_free(merge.pinned);
     return status;
 }
