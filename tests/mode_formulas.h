@@ -33,9 +33,12 @@ static int64_t mode_multiply(double multiplier, OctetRequantize mode, int64_t x)
         mantissa /= 2;
         shift++;
     }
+    if (shift < -31) { /* QuantizeMultiplier makes 0 of it */
+        return 0;
+    }
     if (mode == OCTET_REQUANTIZE_TFLITE_SINGLE) {
         int total = 31 - shift;
-        return total > 62 ? 0 : (x * mantissa + (INT64_C(1) << (total - 1))) >> total;
+        return (x * mantissa + (INT64_C(1) << (total - 1))) >> total;
     }
     int64_t product = x * (INT64_C(1) << (shift > 0 ? shift : 0)) * mantissa;
     int64_t half = INT64_C(1) << 30;
