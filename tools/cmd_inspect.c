@@ -261,7 +261,7 @@ static int run_inspect(const void *given) {
     OctetDiagnostic diagnostic = {0};
     OctetGraph *graph = NULL;
     report_set_quiet(settings->general.quiet);
-    int code = rules_check(&settings->rules);
+    int code = rules_check("inspect", &settings->rules);
     if (code != 0) {
         return code;
     }

@@ -230,7 +230,7 @@ static int check_settings(const Settings *settings) {
         return usage_error("quantize", "QLinearConv takes int32 biases alone: --bias-type float32 "
                                        "needs --format qdq");
     }
-    int code = rules_check(&settings->rules);
+    int code = rules_check("quantize", &settings->rules);
     return code ? code : preprocess_check("quantize", &settings->preprocess);
 }
 

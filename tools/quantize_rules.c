@@ -106,7 +106,7 @@ OctetStatus rules_mapping(const QuantizeRules *rules, const OctetGraph *graph,
 }
 
 /* PyTorch's longer names are fine, too, so this is no choice of a list. */
-int rules_check(const QuantizeRules *rules) {
+int rules_check(const char *command, const QuantizeRules *rules) {
     const char *name = rules->qconfig;
     OctetQConfig qconfig;
     if (!name || octet_qconfig_by_name(name, &qconfig, NULL) == OCTET_OK) {
@@ -120,7 +120,7 @@ int rules_check(const QuantizeRules *rules) {
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
     }
     const char *meant = closest(name, names);
-    return usage_error("quantize", "--qconfig can't be '%s'%s%s%s; there are %s", name,
+    return usage_error(command, "--qconfig can't be '%s'%s%s%s; there are %s", name,
                        meant ? "; did you mean '" : "", meant ? meant : "", meant ? "'?" : "",
                        known);
 }

@@ -13,8 +13,8 @@ typedef struct QuantizeRules {
 } QuantizeRules;
 extern const Option rules_options[];
 
-/* 0, or an exit code after an error was printed. */
-int rules_check(const QuantizeRules *rules);
+/* 0, or an exit code after an error of `command` was printed. */
+int rules_check(const char *command, const QuantizeRules *rules);
 /* Free with octet_qconfig_mapping_free, also after a failure. */
 OctetStatus rules_mapping(const QuantizeRules *rules, const OctetGraph *graph,
                           OctetQConfigMapping **mapping, OctetDiagnostic *diagnostic);
