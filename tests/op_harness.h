@@ -149,7 +149,7 @@ static inline OctetStatus op_resize(const OctRun *run, int32_t k, const OctetSha
 }
 
 static inline OctetStatus op_infer(OpHarness *h) {
-    OctetStatus status = oct_graph_resolve(h->graph, false, &h->diagnostic);
+    OctetStatus status = oct_graph_resolve(h->graph, &h->diagnostic);
     return status == OCTET_OK ? oct_graph_infer(h->graph, &h->diagnostic) : status;
 }
 

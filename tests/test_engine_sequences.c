@@ -65,7 +65,7 @@ static OctGraph *new_graph(void) {
 
 static void finish(OctGraph *graph) {
     OctetDiagnostic diagnostic = {0};
-    if (oct_graph_resolve(graph, false, &diagnostic) != OCTET_OK ||
+    if (oct_graph_resolve(graph, &diagnostic) != OCTET_OK ||
         oct_graph_infer(graph, &diagnostic) != OCTET_OK ||
         oct_graph_verify(graph, &diagnostic) != OCTET_OK) {
         fail_msg("%s: %s", diagnostic.node, diagnostic.message);

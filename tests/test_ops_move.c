@@ -96,7 +96,7 @@ static void reshape_follows_symbols(void **state) {
     join->opset = 13;
     oct_node_set_int(graph, join, "axis", 0);
     oct_graph_add_node(graph, "Reshape", "", NULL, reshape, 2, &v[4], 1)->opset = 13;
-    assert_int_equal(oct_graph_resolve(graph, false, NULL), OCTET_OK);
+    assert_int_equal(oct_graph_resolve(graph, NULL), OCTET_OK);
     assert_int_equal(oct_graph_infer(graph, NULL), OCTET_OK);
     assert_int_equal(v[4]->shape.rank, 2);
     assert_int_equal(v[4]->shape.dims[0], x->shape.dims[0]);

@@ -269,6 +269,7 @@ static int run_bench(const void *given) {
     BenchContext context = {0};
     int code = 0;
     report_set_quiet(settings->general.quiet);
+    report_set_json(settings->general.json);
     OctetStatus status = open_model(&job, &diagnostic);
     if (status == OCTET_OK) {
         status = measure(&job, &diagnostic);

@@ -172,6 +172,7 @@ static int run_compare(const void *given) {
         return code;
     }
     report_set_quiet(settings->general.quiet);
+    report_set_json(settings->general.json);
     OctetDiagnostic diagnostic = {0};
     Compare compare = {.requantize = run_requantize(&settings->run),
                        .most_remembered = settings->output_samples > 0

@@ -339,6 +339,7 @@ static int run_eval(const void *given) {
         return code;
     }
     report_set_quiet(settings->general.quiet);
+    report_set_json(settings->general.json);
     OctetDiagnostic diagnostic = {0};
     Job job = {.settings = settings};
     if (evaluate(&job, &diagnostic) != OCTET_OK) {

@@ -360,6 +360,7 @@ static int run_explain(const void *given) {
     Job job = {.settings = given};
     OctetDiagnostic diagnostic = {0};
     report_set_quiet(job.settings->general.quiet);
+    report_set_json(job.settings->general.json);
     int code = read_channel(job.settings, &job.channel);
     if (code == 0) {
         code = check_options(job.settings);

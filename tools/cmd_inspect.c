@@ -149,6 +149,7 @@ static void print_json(const char *path, const OctetGraph *graph) {
     json_add(object, "inputs", inputs);
     json_add(object, "outputs", outputs);
     json_add(object, "nodes", nodes);
+    json_add(object, "findings", json_findings());
     json_print(object);
 }
 
@@ -253,6 +254,10 @@ static void print_text(const char *path, const OctetGraph *graph) {
     for (size_t i = 0; i < nodes; i++) {
         print_node(graph, octet_graph_node_at(graph, i), width);
     }
+    if (findings_count() > 0) {
+        printf("\n  what can't be run:\n");
+        findings_print(stdout, "    ");
+    }
 }
 
 static int run_inspect(const void *given) {
@@ -261,6 +266,7 @@ static int run_inspect(const void *given) {
     OctetDiagnostic diagnostic = {0};
     OctetGraph *graph = NULL;
     report_set_quiet(settings->general.quiet);
+    report_set_json(settings->general.json);
     int code = rules_check("inspect", &settings->rules);
     if (code != 0) {
         return code;
@@ -272,6 +278,9 @@ static int run_inspect(const void *given) {
     if (status == OCTET_OK &&
         (settings->fused || settings->plan || octet_graph_is_quantized(graph))) {
         status = octet_fuse(graph, &diagnostic);
+        if (status != OCTET_OK) {
+            findings_forget();
+        }
     }
     if (status == OCTET_OK && settings->plan) {
         status = inspect_plan(path, graph, &settings->rules, &settings->shapes,

@@ -54,6 +54,7 @@ static int run_pack(const void *given) {
     OctetGraph *graph = NULL;
     uint64_t packed_bytes = 0;
     report_set_quiet(settings->general.quiet);
+    report_set_json(settings->general.json);
     if (!settings->output) {
         report_error("--output FILE is missing: where the packed model is to be written");
         return EXIT_USAGE;

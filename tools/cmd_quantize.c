@@ -241,6 +241,7 @@ static int run_quantize(const void *given) {
         return code;
     }
     report_set_quiet(settings->general.quiet);
+    report_set_json(settings->general.json);
     OctetDiagnostic diagnostic = {0};
     Job job = {.settings = settings,
                .result = {.model = settings->operands.items[0],

@@ -311,6 +311,7 @@ static int run_run(const void *given) {
         return code;
     }
     report_set_quiet(settings->general.quiet);
+    report_set_json(settings->general.json);
     OctetDiagnostic diagnostic = {0};
     Job job = {.settings = settings};
     OctetStatus status = run_model(&job, &diagnostic);

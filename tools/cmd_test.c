@@ -149,6 +149,7 @@ static int run_test(const void *given) {
     }
     if (code == 0) {
         report_set_quiet(settings->general.quiet);
+        report_set_json(settings->general.json);
         code = run_cases(settings, &cases, &tolerance, pool);
     }
     octet_thread_pool_free(pool);

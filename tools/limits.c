@@ -38,5 +38,6 @@ OctetLoadOptions load_limits(void) {
     int64_t depth = limit_settings.depth;
     return (OctetLoadOptions){.max_nodes = (uint64_t)limit_settings.nodes,
                               .max_depth = depth < UINT32_MAX ? (uint32_t)depth : UINT32_MAX,
-                              .max_file_bytes = (uint64_t)limit_settings.file};
+                              .max_file_bytes = (uint64_t)limit_settings.file,
+                              .on_findings = report_findings};
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const char *command_name;
-static bool is_quiet;
+static bool is_quiet, is_json;
 static volatile sig_atomic_t caught_signal;
 
 static struct {
@@ -67,6 +67,18 @@ void report_set_quiet(bool quiet) {
     is_quiet = quiet;
 }
 
+void report_set_json(bool json) {
+    is_json = json;
+}
+
+static void print_failure_json(const char *text, OctetStatus status) {
+    json_t *object = json_new_object();
+    json_add(object, "error", json_text(text));
+    json_add(object, "status", json_text(octet_status_name(status)));
+    json_add(object, "findings", json_findings());
+    json_print(object);
+}
+
 int report_failure(const OctetDiagnostic *diagnostic) {
     char text[1600];
     progress_end();
@@ -75,7 +87,16 @@ int report_failure(const OctetDiagnostic *diagnostic) {
         return interrupted_exit_code();
     }
     octet_diagnostic_format(diagnostic, text, sizeof text);
-    fprintf(stderr, "octet %s: %s\n", command_name, text);
+    if (is_json && findings_count() > 0) {
+        print_failure_json(text, diagnostic->status);
+    }
+    if (findings_count() > 1) {
+        fprintf(stderr, "octet %s: %s%sthese nodes can't be run:\n", command_name, diagnostic->file,
+                diagnostic->file[0] ? ": " : "");
+        findings_print(stderr, "  ");
+    } else {
+        fprintf(stderr, "octet %s: %s\n", command_name, text);
+    }
     return EXIT_ERROR;
 }
 

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { EXIT_ERROR = 1 };
 
@@ -14,7 +15,20 @@ enum { EXIT_ERROR = 1 };
 void report_start(const char *command);
 void report_set_quiet(bool quiet);
 
-/* Prints the diagnostic as "octet COMMAND: file: node: message" and returns the exit code. */
+void report_set_json(bool json);
+
+/* For OctetLoadOptions: keeps what is wrong with a model's nodes, for report_failure to list, or
+ * for a command that shows the model nevertheless. */
+void report_findings(const OctetFinding *findings, size_t count, uint64_t left_out, void *user);
+/* What was kept: as lines that begin with `indent`, and as a JSON array. */
+void findings_print(FILE *stream, const char *indent);
+json_t *json_findings(void);
+size_t findings_count(void);
+void findings_forget(void);
+
+/* Prints the diagnostic as "octet COMMAND: file: node: message" and returns the exit code. With
+ * --json an object with "error", "status" and "findings" goes to standard output, too, if a model's
+ * nodes are at fault. */
 int report_failure(const OctetDiagnostic *diagnostic);
 /* The same for a text of one's own. */
 int report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

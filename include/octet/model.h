@@ -8,6 +8,21 @@
 extern "C" {
 #endif
 
+/* Something that is wrong with a node of a file. The texts live as long as the call that tells. */
+typedef struct OctetFinding {
+    OctetStatus status; /* OCTET_ERROR_UNSUPPORTED, or what is malformed */
+    const char *node;   /* the first one's name or, without one, its first output's; may be empty */
+    const char *op_type, *domain;
+    int64_t opset;
+    const char *reason; /* names the operator and its opset */
+    uint64_t nodes;     /* how many nodes it is true of */
+} OctetFinding;
+
+enum { OCTET_MAX_FINDINGS = 50 };
+/* `count` findings in the order of the file; `left_out` ones more were not kept. */
+typedef void (*OctetFindingsCallback)(const OctetFinding *findings, size_t count, uint64_t left_out,
+                                      void *user);
+
 /* Limits for files that nobody vouches for; 0 means the default. */
 typedef struct OctetLoadOptions {
     uint64_t max_file_bytes; /* 4 GiB; the file and its external data together */
@@ -17,12 +32,16 @@ typedef struct OctetLoadOptions {
     /* The file is mapped, not read, and must not be changed in place while the graph lives (a new
      * file in its place is fine). This reads it instead. */
     bool copy_file;
+    /* Called once with all that is wrong with nodes, if anything is: before loading fails for it
+     * or, with lenient, before it succeeds. May be NULL. */
+    OctetFindingsCallback on_findings;
+    void *findings_user;
 } OctetLoadOptions;
 
 /* Reads a model, opsets 7 to 22, with external data from the model's own folder only. Folds
- * QuantizeLinear/DequantizeLinear and the QLinear operators into quantization parameters. All
- * operators that Octet lacks are named in one diagnostic (OCTET_ERROR_UNSUPPORTED). options may be
- * NULL. Free with octet_graph_free. */
+ * QuantizeLinear/DequantizeLinear and the QLinear operators into quantization parameters. What is
+ * unsupported or malformed in nodes is collected and told at once: as much as fits in the
+ * diagnostic, all of it to on_findings. options may be NULL. Free with octet_graph_free. */
 OCTET_API OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options,
                                        OctetGraph **graph, OctetDiagnostic *diagnostic);
 /* Same from memory; external data is refused. `name` is for messages. */

@@ -1,5 +1,6 @@
 /* Networks written down in C: the public half of graph.h that makes things. */
 #include "base/diag.h"
+#include "ir/findings.h"
 #include "ir/op.h"
 #include "octet/graph.h"
 
@@ -268,6 +269,21 @@ OctetStatus octet_graph_output(OctetGraph *graph, OctetValue *value, const char 
     return oct_graph_add_output(graph, value) ? OCTET_OK : oct_fail_memory(&graph->build_failure);
 }
 
+static OctetStatus resolve(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    OctFindings findings = {0};
+    OctetDiagnostic own = {0};
+    graph->findings = &findings;
+    OctetStatus status = oct_graph_resolve(graph, &own);
+    graph->findings = NULL;
+    if (status != OCTET_OK) {
+        status = oct_fail_node(diagnostic, status, own.node, "%s", own.message);
+    } else if (findings.count > 0) {
+        status = oct_findings_fail(&findings, diagnostic);
+    }
+    oct_findings_free(&findings);
+    return status;
+}
+
 OctetStatus octet_graph_finish(OctetGraph *graph, OctetDiagnostic *diagnostic) {
     if (graph->build_failure.status != OCTET_OK) {
         if (diagnostic && diagnostic->status == OCTET_OK) {
@@ -279,7 +295,7 @@ OctetStatus octet_graph_finish(OctetGraph *graph, OctetDiagnostic *diagnostic) {
         return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT, "the network has no output");
     }
     OCT_TRY(oct_graph_compact(graph, diagnostic));
-    OCT_TRY(oct_graph_resolve(graph, false, diagnostic));
+    OCT_TRY(resolve(graph, diagnostic));
     OCT_TRY(oct_graph_infer(graph, diagnostic));
     return oct_graph_verify(graph, diagnostic);
 }

@@ -27,6 +27,7 @@ typedef struct OctetGraph OctGraph;
 typedef struct OctetNode OctNode;
 typedef struct OctetValue OctValue;
 struct OctOp;
+struct OctFindings;
 
 /* A dimension that is not a number. Named symbols ("N", "batch") are -1, -2, ...: equal numbers are
  * equal dimensions. OCT_DIM_UNKNOWN equals nothing, not even itself. */
@@ -148,10 +149,12 @@ struct OctetNode {
     int32_t attribute_count, attribute_capacity;
     OctActivation activation;
     const char *activation_name; /* of the node that the activation was in the file, or NULL */
+    int64_t file_order;          /* its place in the file that it was read from */
     const OctFusion *fusion;     /* NULL except in the engine's clones */
     const char *float_reason;    /* set by convert: why the node stays in float; NULL otherwise */
     bool keep_float; /* the engine, on its clone: no int8 kernel takes this node on its grids */
     bool hold;       /* passes leave it as it is: see octet_fuse_modules */
+    bool refused;    /* import found a fault with it: see ir/findings.h */
     bool dead;       /* removed; dropped by oct_graph_compact */
     void *plan;      /* the engine's own notes on a clone; NULL elsewhere */
 };
@@ -193,6 +196,7 @@ struct OctetGraph {
     OctMapping *file;
     const uint8_t *packed;
     size_t packed_bytes;
+    struct OctFindings *findings; /* root only, during import: where faults of nodes go */
     size_t fold_budget; /* root only: bytes that folding may still make; 0: not counted yet */
     bool quantized;     /* convert has run, or the file came with qparams */
     OctNames value_names, node_names;

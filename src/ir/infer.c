@@ -1,5 +1,5 @@
 #include "base/diag.h"
-#include "ir/graph.h"
+#include "ir/findings.h"
 #include "ir/op.h"
 
 #include <string.h>
@@ -70,9 +70,7 @@ OctetStatus oct_graph_infer(OctGraph *graph, OctetDiagnostic *diagnostic) {
         OctNode *node = graph->nodes[i];
         if (!node->dead) {
             OctetStatus status = infer_node(graph, node, diagnostic);
-            if (status != OCTET_OK) {
-                return oct_fail_in_node(diagnostic, status, node->name);
-            }
+            OCT_TRY(oct_graph_fault(graph, node, status, diagnostic));
         }
     }
     return OCTET_OK;

@@ -90,9 +90,8 @@ typedef struct OctOp {
 
 /* Looks an operator up; NULL if Octet lacks it at that version (see src/ops/table.c). */
 const OctOp *oct_op_find(const char *domain, const char *name, int64_t opset);
-/* Sets node->op in the graph and its children and runs the checks. All nodes that Octet can't
- * run are listed in the diagnostic's message, not only the first; OCTET_ERROR_UNSUPPORTED then,
- * unless `lenient`, where they are only left with op NULL. */
-OctetStatus oct_graph_resolve(OctGraph *graph, bool lenient, OctetDiagnostic *diagnostic);
+/* Sets node->op in the graph and its children and runs the checks. A node that Octet can't run is
+ * a fault of it (ir/findings.h): an error, or noted and left with op NULL. */
+OctetStatus oct_graph_resolve(OctGraph *graph, OctetDiagnostic *diagnostic);
 
 #endif

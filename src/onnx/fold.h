@@ -47,6 +47,9 @@ OctetStatus oct_read_qparams(const OctNode *node, const OctetShape *shape, Octet
 OctetStatus oct_read_activation_qparams(const OctNode *node, OctetQParams *qparams, bool *found,
                                         OctetDiagnostic *diagnostic);
 
+/* The errors of oct_read_qparams alone; nothing to say of nodes that quantize nothing. */
+OctetStatus oct_check_qparams(const OctNode *node, OctetDiagnostic *diagnostic);
+
 /* "x" of "x_quantized", as integers of x are called by those who write models; any other name is
  * returned as it is. NULL when out of memory. */
 const char *oct_name_of_real(OctGraph *graph, const char *name);

@@ -168,6 +168,19 @@ OctetStatus oct_read_activation_qparams(const OctNode *node, OctetQParams *qpara
     return OCTET_OK;
 }
 
+OctetStatus oct_check_qparams(const OctNode *node, OctetDiagnostic *diagnostic) {
+    if (!oct_is_quantize(node) && !oct_is_dequantize(node)) {
+        return OCTET_OK;
+    }
+    const OctetTensor *data = oct_constant_behind(oct_node_input(node, DATA));
+    OctetQParams qparams;
+    bool found;
+    OCT_TRY(oct_read_qparams(node, data ? &data->shape : &(OctetShape){.rank = -1}, &qparams,
+                             &found, diagnostic));
+    octet_qparams_clear(&qparams);
+    return OCTET_OK;
+}
+
 const char *oct_name_of_real(OctGraph *graph, const char *name) {
     static const char suffix[] = "_quantized";
     size_t length = strlen(name);

@@ -2,8 +2,6 @@
 #include "onnx/import.h"
 #include "base/diag.h"
 #include "base/file.h"
-#include "ir/op.h"
-#include "onnx/fold.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -235,59 +233,6 @@ static OctetStatus import_root(OctImport *import, const Parts *parts) {
     return status;
 }
 
-/* Shapes: from the inputs, then with what the file says where operators say nothing. */
-static OctetStatus infer(OctImport *import) {
-    OCT_TRY(oct_graph_infer(import->root, import->diagnostic));
-    if (!oct_hints_apply(import)) {
-        return OCTET_OK;
-    }
-    OctetDiagnostic ignored = {0};
-    if (oct_graph_infer(import->root, &ignored) == OCTET_OK) {
-        return OCTET_OK;
-    }
-    oct_log(OCTET_LOG_WARNING, "shapes that the file states are wrong and ignored: %s",
-            ignored.message);
-    oct_hints_withdraw(import);
-    return oct_graph_infer(import->root, import->diagnostic);
-}
-
-/* Folding takes values of unknown type for floats, before inference; whatever else is quantized in
- * the file (QuantizeLinear takes int32, too) shows now. */
-static OctetStatus check_quantized(const OctImport *import, OctGraph *graph) {
-    for (int32_t i = 0; i < graph->value_count; i++) {
-        OctValue *value = graph->values[i];
-        if (!oct_value_quantized(value) || value->dtype == OCTET_F32) {
-            continue;
-        }
-        if (value->dtype != OCTET_DTYPE_NONE) {
-            return oct_fail_node(import->diagnostic, OCTET_ERROR_UNSUPPORTED,
-                                 value->producer ? value->producer->name : NULL,
-                                 "'%s' is of type %s; only floats can be quantized", value->name,
-                                 octet_dtype_name(value->dtype));
-        }
-        value->dtype = OCTET_F32;
-    }
-    for (int32_t i = 0; i < graph->child_count; i++) {
-        OCT_TRY(check_quantized(import, graph->children[i]));
-    }
-    return OCTET_OK;
-}
-
-static OctetStatus finish(OctImport *import) {
-    OctGraph *graph = import->root;
-    OCT_TRY(oct_graph_compact(graph, import->diagnostic));
-    OCT_TRY(oct_fold_qoperator(graph, import->diagnostic));
-    OCT_TRY(oct_fold_qdq(graph, import->diagnostic));
-    OCT_TRY(oct_graph_resolve(graph, import->lenient, import->diagnostic));
-    OCT_TRY(infer(import));
-    OCT_TRY(check_quantized(import, graph));
-    if (import->narrowed || import->source.narrowed) {
-        oct_log(OCTET_LOG_WARNING,
-                "the model uses f16, bf16 or f64; Octet computes those parts in f32");
-    }
-    return oct_graph_verify(graph, import->diagnostic);
-}
-
 static OctetStatus import_bytes(OctImport *import, OctSpan file) {
     Parts parts = {0};
     OctetStatus status = unpack_parts(file, import->max_depth, &parts, import->diagnostic);
@@ -310,6 +255,7 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
     uint64_t limit = chosen.max_file_bytes ? chosen.max_file_bytes : DEFAULT_FILE_BYTES;
     uint32_t depth = chosen.max_depth ? chosen.max_depth : DEFAULT_DEPTH;
     bool in_place = mapping && oct_mapping_is_mapped(mapping);
+    OctetDiagnostic own = {0};
     OctImport import = {
         .root = oct_graph_create(),
         .source = {.folder = folder,
@@ -321,16 +267,22 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
         .function_bytes_left = FUNCTION_BYTES,
         .max_depth = depth < MAX_DEPTH ? depth : MAX_DEPTH,
         .lenient = chosen.lenient,
-        .diagnostic = diagnostic,
+        .diagnostic = &own,
     };
-    OctetStatus status = import.root ? import_bytes(&import, file) : oct_fail_memory(diagnostic);
+    OctetStatus status = oct_fail_memory(import.root ? NULL : &own);
+    if (import.root) {
+        import.root->findings = &import.findings;
+        status = import_bytes(&import, file);
+    }
     if (status == OCTET_OK) {
         keep_file(import.root, mapping, file);
     }
     oct_mapping_release(mapping);
     if (status == OCTET_OK) {
-        status = finish(&import);
+        status = oct_import_finish(&import);
     }
+    status = oct_import_conclude(&import, status, &chosen, diagnostic);
+    oct_findings_free(&import.findings);
     oct_data_source_close(&import.source);
     oct_names_free(&import.functions);
     oct_free(import.hints);
@@ -338,6 +290,7 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
         oct_graph_free(import.root);
         return status;
     }
+    import.root->findings = NULL;
     *graph = import.root;
     return OCTET_OK;
 }

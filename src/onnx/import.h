@@ -1,10 +1,11 @@
 /* The import of a model, in parts: import.c (files and limits), import_graph.c (values and scopes),
  * import_node.c (nodes, attributes, constants), import_function.c (model-local functions, expanded
- * in place), import_type.c (types and shapes). */
+ * in place), import_type.c (types and shapes), attribute_types.c, import_finish.c (folding and
+ * inference). */
 #ifndef OCT_ONNX_IMPORT_H
 #define OCT_ONNX_IMPORT_H
 
-#include "ir/graph.h"
+#include "ir/findings.h"
 #include "octet/model.h"
 #include "onnx/tensor_proto.h"
 
@@ -26,6 +27,7 @@ typedef struct OctImport {
     uint64_t function_bytes_left; /* bytes of functions' messages that calls may still expand to */
     uint32_t max_depth;
     bool lenient;
+    OctFindings findings;
     bool narrowed; /* something is declared f16, bf16 or f64 */
     OctHint *hints;
     int32_t hint_count, hint_capacity;
@@ -64,8 +66,8 @@ typedef struct OctScope {
 OctValue *oct_scope_find(const OctScope *scope, const char *name);
 /* The same for a node's input list: "" gives NULL; *value is NULL too for absent optional inputs of
  * a function. Anything unknown is an error. */
-OctetStatus oct_scope_resolve(const OctImport *import, const OctScope *scope, const char *name,
-                              const char *node, OctValue **value);
+OctetStatus oct_scope_resolve(const OctScope *scope, const char *name, const char *node,
+                              OctValue **value, OctetDiagnostic *diagnostic);
 /* Stands in scopes for an optional input that a function's caller left out. */
 extern OctValue oct_absent_value;
 
@@ -82,6 +84,15 @@ OctetStatus oct_import_initializer(OctImport *import, OctScope *scope,
                                    const Onnx__TensorProto *proto);
 
 OctetStatus oct_import_node(OctImport *import, OctScope *scope, const Onnx__NodeProto *proto);
+/* What import->diagnostic tells, if that is about a node that could not be made: see
+ * oct_graph_fault. */
+OctetStatus oct_import_fault(OctImport *import, const OctScope *scope, const Onnx__NodeProto *proto,
+                             OctetStatus status);
+/* Of an attribute of ONNX's own operators and of com.microsoft's with the same names: a type that
+ * it can't have is malformed, one that no operator has is unsupported. */
+OctetStatus oct_attribute_check(const OctNode *node, const char *name,
+                                Onnx__AttributeProto__AttributeType type,
+                                const Onnx__AttributeProto *proto, OctetDiagnostic *diagnostic);
 /* The name that something inside a call gets. In the arena unless it is `name` itself. */
 const char *oct_import_name(const OctImport *import, const OctScope *scope, const char *name);
 
@@ -118,6 +129,12 @@ OctetStatus oct_import_hint(OctImport *import, OctValue *value, const Onnx__Type
 /* Fills in what inference left open; true if anything changed. */
 bool oct_hints_apply(OctImport *import);
 void oct_hints_withdraw(OctImport *import);
+
+/* Folds, resolves and infers. What is wrong with nodes is in import->findings then. */
+OctetStatus oct_import_finish(OctImport *import);
+/* The outcome, for `diagnostic`, of an import that ended with `status`; tells the findings. */
+OctetStatus oct_import_conclude(OctImport *import, OctetStatus status,
+                                const OctetLoadOptions *options, OctetDiagnostic *diagnostic);
 
 /* "" for NULL, as protobuf reads absent strings. */
 static inline const char *oct_text(const char *text) {

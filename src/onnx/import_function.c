@@ -187,8 +187,9 @@ static OctetStatus bind_inputs(OctImport *import, const OctScope *scope, OctScop
     for (size_t k = 0; k < proto->n_input; k++) {
         OctValue *value = NULL;
         if (k < node->n_input) {
-            OCT_TRY(oct_scope_resolve(import, scope, oct_text(node->input[k]), oct_text(node->name),
-                                      &value));
+            OctetStatus status = oct_scope_resolve(
+                scope, oct_text(node->input[k]), oct_text(node->name), &value, import->diagnostic);
+            OCT_TRY(oct_import_fault(import, scope, node, status));
         }
         value = value ? value : &oct_absent_value;
         if (oct_names_find(&inner->values, oct_text(proto->input[k]))) {
@@ -209,8 +210,8 @@ static OctetStatus bind_outputs(OctImport *import, const OctScope *scope, OctSco
     for (size_t k = 0; k < proto->n_output && k < node->n_output; k++) {
         OctValue *value;
         const char *name = oct_text(proto->output[k]);
-        OCT_TRY(oct_scope_resolve(import, scope, oct_text(node->output[k]), oct_text(node->name),
-                                  &value));
+        OCT_TRY(oct_scope_resolve(scope, oct_text(node->output[k]), oct_text(node->name), &value,
+                                  import->diagnostic));
         if (!value) {
             continue;
         }
@@ -232,9 +233,10 @@ static OctetStatus bind_outputs(OctImport *import, const OctScope *scope, OctSco
 static OctetStatus expand_body(OctImport *import, const OctScope *scope, OctScope *inner,
                                const Onnx__NodeProto *node, const Onnx__FunctionProto *proto) {
     if (node->n_input > proto->n_input || node->n_output > proto->n_output) {
-        return oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, oct_text(node->name),
-                             "the call has more inputs or outputs than the function '%s'",
-                             oct_text(proto->name));
+        OctetStatus status = oct_fail_node(
+            import->diagnostic, OCTET_ERROR_FORMAT, oct_text(node->name),
+            "the call has more inputs or outputs than the function '%s'", oct_text(proto->name));
+        return oct_import_fault(import, scope, node, status);
     }
     OCT_TRY(bind_inputs(import, scope, inner, node, proto));
     OCT_TRY(bind_outputs(import, scope, inner, node, proto));

@@ -13,15 +13,15 @@ OctValue *oct_scope_find(const OctScope *scope, const char *name) {
     return value;
 }
 
-OctetStatus oct_scope_resolve(const OctImport *import, const OctScope *scope, const char *name,
-                              const char *node, OctValue **value) {
+OctetStatus oct_scope_resolve(const OctScope *scope, const char *name, const char *node,
+                              OctValue **value, OctetDiagnostic *diagnostic) {
     *value = NULL;
     if (!*name) {
         return OCTET_OK;
     }
     OctValue *found = oct_scope_find(scope, name);
     if (!found) {
-        return oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, node,
+        return oct_fail_node(diagnostic, OCTET_ERROR_FORMAT, node,
                              "'%s' is used, but no node, input or initializer has that name", name);
     }
     *value = found == &oct_absent_value ? NULL : found;
@@ -166,7 +166,7 @@ static OctetStatus import_output(OctImport *import, OctScope *scope,
     OctGraph *graph = scope->graph;
     bool root = graph == import->root;
     OctValue *value;
-    OCT_TRY(oct_scope_resolve(import, scope, name, NULL, &value));
+    OCT_TRY(oct_scope_resolve(scope, name, NULL, &value, import->diagnostic));
     if (!value) {
         return oct_fail(import->diagnostic, OCTET_ERROR_FORMAT, "an output has no name");
     }

@@ -1,5 +1,6 @@
 #include "base/diag.h"
 #include "base/tensor.h"
+#include "ir/op.h"
 #include "onnx/import.h"
 
 #include <inttypes.h>
@@ -123,6 +124,9 @@ static OctetStatus set_attribute(OctImport *import, const OctScope *scope, const
     if (proto->n_floats > MAX_LIST || proto->n_ints > MAX_LIST || proto->n_strings > MAX_LIST) {
         return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT, "the list is too long");
     }
+    if (oct_op_find(node->domain, node->op_type, node->opset)) {
+        OCT_TRY(oct_attribute_check(node, name, type_of(proto), proto, import->diagnostic));
+    }
     switch (type_of(proto)) {
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT:
         done = oct_node_set_float(graph, node, name, proto->f);
@@ -168,11 +172,13 @@ static OctetStatus import_attribute(OctImport *import, const OctScope *scope, Oc
         return OCTET_OK; /* refers to an optional attribute that the call leaves out */
     }
     if (oct_node_attribute(node, name)) {
-        return oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, node->name,
-                             "attribute '%s' is there twice", name);
+        OctetStatus twice = oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, node->name,
+                                          "attribute '%s' is there twice", name);
+        return oct_graph_fault(scope->graph, node, twice, import->diagnostic);
     }
     OctetDiagnostic own = {0};
     OctetDiagnostic *outer = import->diagnostic;
+    int32_t children = scope->graph->child_count;
     import->diagnostic = &own;
     OctetStatus status = set_attribute(import, scope, names, node, name, resolved);
     import->diagnostic = outer;
@@ -182,7 +188,14 @@ static OctetStatus import_attribute(OctImport *import, const OctScope *scope, Oc
     if (own.node[0]) { /* something inside a child graph */
         return oct_fail_node(outer, status, own.node, "%s", own.message);
     }
-    return oct_fail_node(outer, status, node->name, "attribute '%s': %s", name, own.message);
+    status = oct_fail_node(outer, status, node->name, "attribute '%s': %s", name, own.message);
+    /* what is wrong with a child graph as a whole leaves it unfinished: then nothing goes on */
+    if (oct_is_fault(status) && !oct_op_find(node->domain, node->op_type, node->opset)) {
+        *outer = (OctetDiagnostic){0}; /* that it is not supported is what to tell */
+        return OCTET_OK;
+    }
+    bool unfinished = resolved->g && scope->graph->child_count > children;
+    return unfinished ? status : oct_graph_fault(scope->graph, node, status, outer);
 }
 
 /* ---- Constant ---- */
@@ -246,8 +259,10 @@ static size_t significant(char *const *names, size_t count) {
     return count;
 }
 
+/* A name that nothing has is left out and noted in `unknown`. */
 static OctetStatus resolve_list(OctImport *import, const OctScope *scope, char *const *names,
-                                size_t count, const char *node, OctValue ***values) {
+                                size_t count, const char *node, OctValue ***values,
+                                OctetDiagnostic *unknown) {
     if (count > INT32_MAX / 8) {
         return oct_fail_node(import->diagnostic, OCTET_ERROR_LIMIT, node,
                              "it has %zu inputs or outputs", count);
@@ -257,15 +272,31 @@ static OctetStatus resolve_list(OctImport *import, const OctScope *scope, char *
         return oct_fail_memory(import->diagnostic);
     }
     for (size_t k = 0; k < count; k++) {
-        OCT_TRY(oct_scope_resolve(import, scope, oct_text(names[k]), node, &(*values)[k]));
+        (void)oct_scope_resolve(scope, oct_text(names[k]), node, &(*values)[k], unknown);
     }
     return OCTET_OK;
+}
+
+/* The number of the node that is being imported, in the order of the file. */
+static int64_t place_of(const OctImport *import) {
+    return (int64_t)(import->max_nodes - import->nodes_left);
 }
 
 /* What a message can say of a node: its own name or, without one, its first output's. */
 static const char *label_of(const Onnx__NodeProto *proto) {
     const char *name = oct_text(proto->name);
     return *name || proto->n_output == 0 ? name : oct_text(proto->output[0]);
+}
+
+OctetStatus oct_import_fault(OctImport *import, const OctScope *scope, const Onnx__NodeProto *proto,
+                             OctetStatus status) {
+    const char *domain = oct_text(proto->domain);
+    domain = strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+    const OctFaultPlace place = {place_of(import), label_of(proto), oct_text(proto->op_type),
+                                 domain, oct_scope_opset(scope, domain)};
+    return oct_is_fault(status)
+               ? oct_findings_add(&import->findings, &place, status, import->diagnostic)
+               : status;
 }
 
 static OctetStatus import_constant(OctImport *import, const OctScope *scope,
@@ -275,12 +306,14 @@ static OctetStatus import_constant(OctImport *import, const OctScope *scope,
     *done = false;
     OctetStatus status = constant_tensor(import, scope, proto, &tensor);
     if (status != OCTET_OK) {
-        return oct_fail_in_node(import->diagnostic, status, label_of(proto));
+        *done = true;
+        status = oct_fail_in_node(import->diagnostic, status, label_of(proto));
+        return oct_import_fault(import, scope, proto, status);
     }
     if (!tensor) {
         return OCTET_OK;
     }
-    status = oct_scope_resolve(import, scope, oct_text(proto->output[0]), NULL, &value);
+    status = oct_scope_resolve(scope, oct_text(proto->output[0]), NULL, &value, import->diagnostic);
     if (status != OCTET_OK || !value) {
         octet_tensor_free(tensor);
         *done = true; /* its output has no name, nothing can use it */
@@ -311,9 +344,11 @@ OctetStatus oct_import_node(OctImport *import, OctScope *scope, const Onnx__Node
     OctValue **outputs;
     domain = strcmp(domain, "ai.onnx") == 0 ? "" : domain;
     OCT_TRY(spend_node(import));
+    int64_t order = place_of(import);
     if (!*op_type) {
-        return oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, label,
-                             "the node has no operator");
+        return oct_import_fault(import, scope, proto,
+                                oct_fail_node(import->diagnostic, OCTET_ERROR_FORMAT, label,
+                                              "the node has no operator"));
     }
     if (proto->n_attribute > MAX_ATTRIBUTES) {
         return oct_fail_node(import->diagnostic, OCTET_ERROR_LIMIT, label,
@@ -332,8 +367,9 @@ OctetStatus oct_import_node(OctImport *import, OctScope *scope, const Onnx__Node
     }
     size_t input_count = significant(proto->input, proto->n_input);
     size_t output_count = significant(proto->output, proto->n_output);
-    OCT_TRY(resolve_list(import, scope, proto->input, input_count, label, &inputs));
-    OCT_TRY(resolve_list(import, scope, proto->output, output_count, label, &outputs));
+    OctetDiagnostic unknown = {0};
+    OCT_TRY(resolve_list(import, scope, proto->input, input_count, label, &inputs, &unknown));
+    OCT_TRY(resolve_list(import, scope, proto->output, output_count, label, &outputs, &unknown));
     OctNode *node = oct_graph_add_node(
         scope->graph, op_type, domain, oct_import_name(import, scope, oct_text(proto->name)),
         inputs, (int32_t)input_count, outputs, (int32_t)output_count);
@@ -341,6 +377,8 @@ OctetStatus oct_import_node(OctImport *import, OctScope *scope, const Onnx__Node
         return oct_fail_memory(import->diagnostic);
     }
     node->opset = oct_scope_opset(scope, domain);
+    node->file_order = order;
+    OCT_TRY(oct_graph_fault(scope->graph, node, unknown.status, &unknown));
     for (size_t i = 0; i < proto->n_attribute; i++) {
         OCT_TRY(import_attribute(import, scope, node, proto->attribute[i]));
     }

@@ -344,6 +344,10 @@ static OctetStatus check_lp_norm(const OctGraph *graph, const OctNode *node,
     return OCTET_OK;
 }
 
+static OctetStatus infer_lp_norm(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    return oct_infer_same_along(graph, node, -1, diagnostic);
+}
+
 static OctetStatus prepare_lp_norm(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
     int32_t axis;
@@ -375,6 +379,6 @@ const OctOp oct_ops_normalization[] = {
      prepare_instance_norm},
     {"", "GroupNormalization", 18, 0, OCT_OP_INT8, 3, 3, 1, 1, NULL, oct_infer_same,
      prepare_group_norm},
-    {"", "LpNormalization", 1, 0, 0, 1, 1, 1, 1, check_lp_norm, oct_infer_same, prepare_lp_norm},
+    {"", "LpNormalization", 1, 0, 0, 1, 1, 1, 1, check_lp_norm, infer_lp_norm, prepare_lp_norm},
 };
 OCT_OPS_COUNT(normalization);

@@ -106,6 +106,9 @@ OctetStatus oct_set_known(OctGraph *graph, OctValue *value, const int64_t *ints,
                           OctetDiagnostic *diagnostic);
 /* Output 0 has type and shape of input 0; the infer of most elementwise operators. */
 OctetStatus oct_infer_same(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic);
+/* The same, where the attribute "axis" has to lie within the input. */
+OctetStatus oct_infer_same_along(OctGraph *graph, OctNode *node, int64_t default_axis,
+                                 OctetDiagnostic *diagnostic);
 /* Shape of input k; unknown rank if it is left out. */
 const OctetShape *oct_input_shape(const OctNode *node, int32_t k);
 OctetDType oct_input_dtype(const OctNode *node, int32_t k); /* NONE if left out */

@@ -319,6 +319,17 @@ OctetStatus oct_infer_same(OctGraph *graph, OctNode *node, OctetDiagnostic *diag
     return OCTET_OK;
 }
 
+OctetStatus oct_infer_same_along(OctGraph *graph, OctNode *node, int64_t default_axis,
+                                 OctetDiagnostic *diagnostic) {
+    int32_t rank = oct_input_shape(node, 0)->rank;
+    int32_t axis;
+    if (rank > 0) {
+        OCT_TRY(oct_normalize_axis(node, oct_node_int(node, "axis", default_axis), rank, &axis,
+                                   diagnostic));
+    }
+    return oct_infer_same(graph, node, diagnostic);
+}
+
 /* ---- prepare and run ---- */
 
 void *oct_prepare_state(const OctPrepare *prepare, OctPreparedOp *prepared, size_t bytes) {

@@ -51,6 +51,14 @@ static OctetStatus run_hardmax(void *state, const OctRun *run) {
     return OCTET_OK;
 }
 
+static int64_t default_axis(const OctNode *node) {
+    return node->opset < 13 ? 1 : -1;
+}
+
+static OctetStatus infer_softmax(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
+    return oct_infer_same_along(graph, node, default_axis(node), diagnostic);
+}
+
 static OctetStatus prepare(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
     const OctetShape *shape = &node->inputs[0]->shape;
@@ -61,8 +69,8 @@ static OctetStatus prepare(const OctPrepare *prepare, OctPreparedOp *prepared) {
     bool old = node->opset < 13;
     int32_t axis = 0;
     if (shape->rank > 0) {
-        OCT_TRY(oct_normalize_axis(node, oct_node_int(node, "axis", old ? 1 : -1), shape->rank,
-                                   &axis, prepare->diagnostic));
+        OCT_TRY(oct_normalize_axis(node, oct_node_int(node, "axis", default_axis(node)),
+                                   shape->rank, &axis, prepare->diagnostic));
         oct_rows_around(shape, axis, &softmax->rows);
     } else {
         softmax->rows.outer = softmax->rows.count = softmax->rows.inner = 1;
@@ -95,8 +103,8 @@ static OctetStatus prepare_hardmax(const OctPrepare *to, OctPreparedOp *prepared
 }
 
 const OctOp oct_ops_softmax[] = {
-    {"", "Softmax", 1, 0, OCT_OP_INT8, 1, 1, 1, 1, NULL, oct_infer_same, prepare_softmax},
-    {"", "LogSoftmax", 1, 0, OCT_OP_INT8, 1, 1, 1, 1, NULL, oct_infer_same, prepare_log_softmax},
-    {"", "Hardmax", 1, 0, 0, 1, 1, 1, 1, NULL, oct_infer_same, prepare_hardmax},
+    {"", "Softmax", 1, 0, OCT_OP_INT8, 1, 1, 1, 1, NULL, infer_softmax, prepare_softmax},
+    {"", "LogSoftmax", 1, 0, OCT_OP_INT8, 1, 1, 1, 1, NULL, infer_softmax, prepare_log_softmax},
+    {"", "Hardmax", 1, 0, 0, 1, 1, 1, 1, NULL, infer_softmax, prepare_hardmax},
 };
 OCT_OPS_COUNT(softmax);

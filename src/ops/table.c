@@ -1,9 +1,9 @@
 /* All operators in one table, and the resolution of a graph's nodes against it. */
+#include "ir/findings.h"
 #include "octet/operators.h"
 #include "ops/families.h"
 #include "ops/ops.h"
 
-#include <stdio.h>
 #include <string.h>
 
 typedef struct Family {
@@ -86,92 +86,32 @@ static OctetStatus check_counts(const OctNode *node, OctetDiagnostic *diagnostic
     return OCTET_OK;
 }
 
-/* The list of what is unsupported, collected over all nodes. */
-typedef struct Complaints {
-    int count;
-    size_t used;
-    char text[960];
-    char first_node[192];
-} Complaints;
-
-static void complain(Complaints *complaints, const OctNode *node, const char *reason) {
-    if (complaints->count++ == 0) {
-        snprintf(complaints->first_node, sizeof complaints->first_node, "%s", node->name);
-    }
-    /* the same operator often stands in many nodes: name it once */
-    char line[400];
-    snprintf(line, sizeof line, "%s", reason);
-    if (strstr(complaints->text, line)) {
-        return;
-    }
-    size_t room = sizeof complaints->text - complaints->used;
-    int written = snprintf(complaints->text + complaints->used, room, "%s%s (first at node '%s')",
-                           complaints->used ? "; " : "", line, node->name);
-    if (written > 0) {
-        complaints->used += (size_t)written < room ? (size_t)written : room - 1;
-    }
+static OctetStatus fail_missing(const OctNode *node, OctetDiagnostic *diagnostic) {
+    bool other_opset = find(node->domain, node->op_type, 0, true) != NULL;
+    return oct_fail_node(diagnostic, OCTET_ERROR_UNSUPPORTED, node->name,
+                         "%s%s%s%s of opset %d is not supported", other_opset ? "" : "operator ",
+                         node->domain, node->domain[0] ? "." : "", node->op_type, (int)node->opset);
 }
 
-static void complain_missing(Complaints *complaints, const OctNode *node) {
-    char reason[300];
-    const char *separator = node->domain[0] ? "." : "";
-    if (find(node->domain, node->op_type, 0, true)) {
-        snprintf(reason, sizeof reason, "%s%s%s of opset %d is not supported", node->domain,
-                 separator, node->op_type, (int)node->opset);
-    } else {
-        snprintf(reason, sizeof reason, "operator %s%s%s of opset %d is not supported",
-                 node->domain, separator, node->op_type, (int)node->opset);
-    }
-    complain(complaints, node, reason);
-}
-
-static OctetStatus resolve_node(OctGraph *graph, OctNode *node, Complaints *complaints,
-                                OctetDiagnostic *diagnostic) {
+static OctetStatus resolve_node(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     node->op = oct_op_find(node->domain, node->op_type, node->opset);
     if (!node->op) {
-        complain_missing(complaints, node);
-        return OCTET_OK;
+        return fail_missing(node, diagnostic);
     }
     OCT_TRY(check_counts(node, diagnostic));
-    if (!node->op->check) {
-        return OCTET_OK;
-    }
-    OctetDiagnostic own = {0};
-    OctetStatus status = node->op->check(graph, node, &own);
-    if (status == OCTET_ERROR_UNSUPPORTED) {
-        complain(complaints, node, own.message);
-        node->op = NULL;
-        return OCTET_OK;
-    }
-    if (status != OCTET_OK) {
-        return oct_fail_node(diagnostic, status, node->name, "%s", own.message);
-    }
-    return OCTET_OK;
+    return node->op->check ? node->op->check(graph, node, diagnostic) : OCTET_OK;
 }
 
-static OctetStatus resolve_graph(OctGraph *graph, Complaints *complaints,
-                                 OctetDiagnostic *diagnostic) {
+OctetStatus oct_graph_resolve(OctGraph *graph, OctetDiagnostic *diagnostic) {
     for (int32_t i = 0; i < graph->node_count; i++) {
-        if (!graph->nodes[i]->dead) {
-            OCT_TRY(resolve_node(graph, graph->nodes[i], complaints, diagnostic));
+        OctNode *node = graph->nodes[i];
+        if (!node->dead && !node->refused) {
+            OctetStatus status = resolve_node(graph, node, diagnostic);
+            OCT_TRY(oct_graph_fault(graph, node, status, diagnostic));
         }
     }
     for (int32_t i = 0; i < graph->child_count; i++) {
-        OCT_TRY(resolve_graph(graph->children[i], complaints, diagnostic));
+        OCT_TRY(oct_graph_resolve(graph->children[i], diagnostic));
     }
     return OCTET_OK;
-}
-
-OctetStatus oct_graph_resolve(OctGraph *graph, bool lenient, OctetDiagnostic *diagnostic) {
-    Complaints complaints = {0};
-    OCT_TRY(resolve_graph(graph, &complaints, diagnostic));
-    if (complaints.count == 0 || lenient) {
-        return OCTET_OK;
-    }
-    if (complaints.count == 1) {
-        return oct_fail_node(diagnostic, OCTET_ERROR_UNSUPPORTED, complaints.first_node, "%s",
-                             complaints.text);
-    }
-    return oct_fail(diagnostic, OCTET_ERROR_UNSUPPORTED, "%d nodes can't be run: %s",
-                    complaints.count, complaints.text);
 }

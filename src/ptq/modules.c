@@ -121,6 +121,6 @@ OctetStatus octet_quant_wrapper(OctetGraph *graph, OctetDiagnostic *diagnostic) 
         }
     }
     OCT_TRY(oct_graph_compact(graph, diagnostic));
-    OCT_TRY(oct_graph_resolve(graph, false, diagnostic));
+    OCT_TRY(oct_graph_resolve(graph, diagnostic));
     return oct_graph_verify(graph, diagnostic);
 }
