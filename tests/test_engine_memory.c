@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/memory.h"
 
@@ -89,6 +90,34 @@ static void test_residual(void **state) {
     assert_true((double)arena <= 1.05 * (double)bound);
 }
 
+/* More blocks in use at the same time than are searched for gaps, again and again. */
+static void test_very_many_at_once(void **state) {
+    (void)state;
+    enum { ROUNDS = 4, EACH = 6000, COUNT = ROUNDS * EACH };
+    OctMemoryBlock *blocks = calloc(COUNT, sizeof *blocks);
+    size_t arena;
+    size_t bound;
+    assert_non_null(blocks);
+    for (int32_t i = 0; i < COUNT; i++) {
+        int32_t end = (i / EACH + 1) * EACH;
+        blocks[i] = (OctMemoryBlock){.bytes = 64u << i % 3, .first = i, .last = end + i % 50};
+    }
+    assert_int_equal(oct_memory_plan(blocks, COUNT, &arena, &bound, NULL), OCTET_OK);
+    assert_true(arena >= bound && arena < 3 * bound);
+    /* in order of places, those that touch must not meet in time */
+    uint8_t *taken = calloc(arena / 64, 1);
+    for (int32_t round = 0; round < ROUNDS; round++) {
+        memset(taken, 0, arena / 64);
+        for (int32_t i = round * EACH; i < (round + 1) * EACH; i++) {
+            for (size_t k = 0; k < blocks[i].bytes / 64; k++) {
+                assert_int_equal(taken[blocks[i].offset / 64 + k]++, 0);
+            }
+        }
+    }
+    free(taken);
+    free(blocks);
+}
+
 static void test_random(void **state) {
     (void)state;
     static OctMemoryBlock blocks[MOST];
@@ -143,9 +172,10 @@ static void test_too_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),  cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_residual), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_many),     cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_nothing),   cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_residual),  cmocka_unit_test(test_very_many_at_once),
+        cmocka_unit_test(test_random),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 
 #include "base/file.h"
 #include "ir/graph.h"
+#include "octet/operators.h"
+#include "octet/session.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -451,6 +453,44 @@ static Onnx__NodeProto *call(Onnx__NodeProto *node) {
     return node;
 }
 
+/* Operators of the domain "octet" are the engine's: they trust what it has made. */
+static void the_engines_operators_are_refused(void **state) {
+    (void)state;
+    OctetOperatorInfo info;
+    int seen = 0;
+    for (size_t i = 0; octet_operator_at(i, &info); i++) {
+        if (strcmp(info.domain, "octet") != 0) {
+            continue;
+        }
+        size_t size;
+        OctetGraph *graph = NULL;
+        OctetDiagnostic own = {0};
+        Onnx__ModelProto *model = new_model(17);
+        add_opset(model, "octet", 1);
+        add_input(model->graph, "x", OCTET_F32, "4");
+        Onnx__NodeProto *node = add_node(model->graph, info.name, "x", "y");
+        node->name = (char *)"inner";
+        node->domain = (char *)"octet";
+        add_output(model->graph, "y", OCTET_F32, NULL);
+        uint8_t *bytes = pack_model(model, &size);
+        assert_int_equal(octet_model_load_memory(bytes, size, "m", NULL, &graph, &own),
+                         OCTET_ERROR_UNSUPPORTED);
+        assert_string_equal(own.node, "inner");
+        assert_null(graph);
+        /* lenient loading keeps it, and nothing runs it */
+        const OctetLoadOptions lenient = {.lenient = true};
+        OctetSession *session = NULL;
+        assert_int_equal(octet_model_load_memory(bytes, size, "m", &lenient, &graph, NULL),
+                         OCTET_OK);
+        assert_int_equal(octet_session_create(graph, NULL, &session, NULL),
+                         OCTET_ERROR_UNSUPPORTED);
+        octet_graph_free(graph);
+        empty_pool();
+        seen++;
+    }
+    assert_true(seen > 5);
+}
+
 static void functions_are_expanded(void **state) {
     (void)state;
     Onnx__ModelProto *model = identity_model();
@@ -831,6 +871,7 @@ int main(void) {
         cmocka_unit_test(attributes_are_read),
         cmocka_unit_test(half_models_become_f32),
         cmocka_unit_test(child_graphs_see_outer_values),
+        cmocka_unit_test(the_engines_operators_are_refused),
         cmocka_unit_test(functions_are_expanded),
         cmocka_unit_test(functions_take_graphs),
         cmocka_unit_test(repeated_graphs_are_refused),

@@ -51,9 +51,6 @@ static double gelu(double x) {
 static double quick_gelu(double x) {
     return x / (1 + exp(-1.702 * x));
 }
-static double silu(double x) {
-    return x / (1 + exp(-x));
-}
 static double reciprocal(double x) {
     return 1 / x;
 }
@@ -109,7 +106,6 @@ static const struct {
     {"", "Gelu", 20, gelu, -5, 5},
     {"com.microsoft", "Gelu", 1, gelu, -5, 5},
     {"com.microsoft", "QuickGelu", 1, quick_gelu, -5, 5},
-    {"octet", "Silu", 1, silu, -5, 5},
     {"", "ThresholdedRelu", 10, thresholded, -5, 5},
     {"", "Shrink", 9, shrink, -5, 5},
 };

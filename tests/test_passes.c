@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ir/op.h"
@@ -258,6 +259,68 @@ static void keeps_an_identity_from_input_to_output(void **state) {
     octet_graph_free(graph);
 }
 
+/* Identities in a row between a Relu and outputs: the first output that can takes the Relu's place
+ * under its own name, the others stay. */
+static void removes_identities_in_a_row(void **state) {
+    (void)state;
+    enum { MANY = 2000, OUTPUTS = 3 };
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = octet_graph_input(graph, "x", OCTET_F32, &image);
+    OctetValue *last = octet_graph_relu(graph, "relu", x);
+    for (int i = 0; i < MANY; i++) {
+        last = octet_graph_operator(graph, "Identity", NULL, &last, 1);
+    }
+    OctetValue *other = octet_graph_operator(graph, "Exp", "exp", &last, 1);
+    octet_graph_output(graph, other, "e");
+    for (int i = 0; i < OUTPUTS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "y%d", i);
+        octet_graph_output(graph, octet_graph_operator(graph, "Identity", NULL, &last, 1), name);
+    }
+    finish(graph);
+    apply(oct_pass_remove_identities, graph);
+    /* Relu, Exp, and the Identities of all outputs but the first */
+    assert_int_equal(octet_graph_node_count(graph), 1 + OUTPUTS);
+    assert_string_equal(graph->outputs[0]->name, "e");
+    for (int i = 0; i < OUTPUTS; i++) {
+        const OctNode *producer = graph->outputs[1 + i]->producer;
+        char name[16];
+        snprintf(name, sizeof name, "y%d", i);
+        assert_string_equal(graph->outputs[1 + i]->name, name);
+        assert_ptr_equal(oct_graph_find_value(graph, name), graph->outputs[1 + i]);
+        assert_string_equal(producer->op_type, i == 0 ? "Relu" : "Identity");
+        assert_true(i == 0 || producer->inputs[0] == graph->outputs[1]);
+    }
+    assert_ptr_equal(oct_graph_find_node(graph, "exp")->inputs[0], graph->outputs[1]);
+    octet_graph_free(graph);
+}
+
+/* What a branch takes from outside and gives on as its own output stays. */
+static void keeps_an_identity_that_a_branch_gives_on(void **state) {
+    (void)state;
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = octet_graph_input(graph, "x", OCTET_F32, &image);
+    OctetValue *c = octet_graph_input(graph, "c", OCTET_BOOL, &(OctetShape){.rank = 0});
+    OctetValue *relu = octet_graph_relu(graph, "relu", x);
+    OctetValue *direct = octet_graph_operator(graph, "Identity", "direct", &relu, 1);
+    OctetValue *used = octet_graph_operator(graph, "Identity", "used", &relu, 1);
+    OctValue *y = octet_graph_operator(graph, "If", "if", &c, 1);
+    OctGraph *then = oct_graph_create_child(graph);
+    OctGraph *other = oct_graph_create_child(graph);
+    OctValue *inner = oct_graph_add_value(other, "inner");
+    assert_non_null(oct_graph_add_node(other, "Exp", "", "inner", &used, 1, &inner, 1));
+    assert_true(oct_graph_add_output(then, direct) && oct_graph_add_output(other, inner));
+    assert_true(oct_node_set_graph(graph, y->producer, "then_branch", then) &&
+                oct_node_set_graph(graph, y->producer, "else_branch", other));
+    octet_graph_output(graph, y, "y");
+    apply(oct_pass_remove_identities, graph);
+    assert_non_null(oct_graph_find_node(graph, "direct"));
+    assert_null(oct_graph_find_node(graph, "used"));
+    assert_ptr_equal(then->outputs[0], direct);
+    assert_ptr_equal(other->nodes[0]->inputs[0], relu);
+    octet_graph_free(graph);
+}
+
 static void merges_what_is_computed_twice(void **state) {
     (void)state;
     OctetGraph *graph = octet_graph_create();
@@ -323,6 +386,8 @@ int main(void) {
         cmocka_unit_test(keeps_relu_whose_input_is_seen),
         cmocka_unit_test(folds_shape_chains),
         cmocka_unit_test(removes_identities),
+        cmocka_unit_test(removes_identities_in_a_row),
+        cmocka_unit_test(keeps_an_identity_that_a_branch_gives_on),
         cmocka_unit_test(keeps_an_identity_from_input_to_output),
         cmocka_unit_test(merges_what_is_computed_twice),
         cmocka_unit_test(does_not_merge_what_differs),

@@ -23,9 +23,6 @@ typedef struct Function {
 static double exact_sigmoid(double x) {
     return 1.0 / (1.0 + exp(-x));
 }
-static double exact_silu(double x) {
-    return x / (1.0 + exp(-x));
-}
 static double exact_softplus(double x) {
     return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
 }
@@ -43,7 +40,6 @@ static const Function functions[] = {
     FUNCTION(log, log, 1.1, INFINITY),
     FUNCTION(tanh, tanh, 2.0, INFINITY),
     FUNCTION(sigmoid, exact_sigmoid, 2.0, INFINITY),
-    FUNCTION(silu, exact_silu, 3.5, 80.0),
     FUNCTION(erf, erf, 2.0, INFINITY),
     FUNCTION(gelu, NULL, 0, 0),
     FUNCTION(gelu_tanh, NULL, 0, 0),

@@ -62,6 +62,9 @@ typedef struct OctScope {
 struct OctDynamic {
     OctetSession *session;
     OctScope *root;
+    /* All cells, those of a node's child graphs after the node's own. */
+    const OctCell **cells;
+    int32_t cell_count, cell_capacity;
     uint64_t arena_bytes; /* of the planned part, which count against the same limit */
     uint64_t live_bytes;  /* of all buffers and lists */
     void *workspace;

@@ -92,31 +92,44 @@ static size_t place(const OctMemoryBlock *blocks, const Item *items, int32_t cou
     return total;
 }
 
+/* Blocks that are in use at the same time: with more of them the search for gaps ends. */
+enum { MANY_ACTIVE = 4096 };
+
+static int32_t drop_ended(Placed *placed, int32_t count, int32_t now, size_t *top) {
+    int32_t kept = 0;
+    *top = 0;
+    for (int32_t k = 0; k < count; k++) {
+        if (placed[k].last >= now) {
+            *top = placed[k].end > *top ? placed[k].end : *top;
+            placed[kept++] = placed[k];
+        }
+    }
+    return kept;
+}
+
 /* Places all in order of time, keeping only those that are in use: for very long graphs, where the
  * time of the other orders, the square of the number of blocks, would be felt. */
 static size_t place_by_time(const OctMemoryBlock *blocks, const Item *items, int32_t count,
                             Placed *placed, size_t *offsets) {
     size_t total = 0;
+    size_t top = 0; /* the end of what is placed */
     int32_t active = 0;
+    int32_t full = 0; /* drop what ended when there are that many */
     for (int32_t i = 0; i < count; i++) {
         const OctMemoryBlock *block = &blocks[items[i].index];
         size_t bytes = rounded(block->bytes);
-        int32_t kept = 0;
-        for (int32_t k = 0; k < active; k++) {
-            if (placed[k].last >= block->first) {
-                placed[kept++] = placed[k];
-            }
+        if (active < MANY_ACTIVE || active >= full) {
+            active = drop_ended(placed, active, block->first, &top);
+            full = 2 * active;
         }
-        active = kept;
-        size_t offset = best_gap(placed, active, block, bytes);
+        size_t offset = active < MANY_ACTIVE ? best_gap(placed, active, block, bytes) : top;
         int32_t at = insertion_point(placed, active, offset);
         memmove(placed + at + 1, placed + at, (size_t)(active - at) * sizeof *placed);
         placed[at] = (Placed){offset, offset + bytes, block->first, block->last};
         active++;
+        top = offset + bytes > top ? offset + bytes : top;
         offsets[items[i].index] = offset;
-        if (offset + bytes > total) {
-            total = offset + bytes;
-        }
+        total = top > total ? top : total;
     }
     return total;
 }

@@ -171,6 +171,12 @@ static OctetStatus make_scope(OctDynamic *dynamic, OctGraph *graph, OctScope *pa
 
 static OctetStatus make_cell(OctScope *scope, OctNode *node, OctCell *cell,
                              OctetDiagnostic *diagnostic) {
+    OctDynamic *dynamic = scope->dynamic;
+    if (!oct_grow(&dynamic->cells, &dynamic->cell_capacity, dynamic->cell_count + 1,
+                  sizeof *dynamic->cells)) {
+        return oct_fail_memory(diagnostic);
+    }
+    dynamic->cells[dynamic->cell_count++] = cell;
     cell->node = node;
     cell->inputs = oct_calloc((size_t)node->input_count + 1, sizeof(OctView));
     cell->outputs = oct_calloc((size_t)node->output_count + 1, sizeof(OctView));
@@ -248,6 +254,7 @@ void oct_dynamic_free(OctDynamic *dynamic) {
     if (dynamic) {
         free_scope(dynamic->root);
         oct_aligned_free(dynamic->workspace);
+        oct_free(dynamic->cells);
         oct_free(dynamic);
     }
 }

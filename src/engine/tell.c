@@ -20,41 +20,12 @@ OctetStatus octet_session_memory(const OctetSession *session, OctetMemoryInfo *i
     return OCTET_OK;
 }
 
-static size_t count_cells(const OctScope *scope) {
-    size_t count = 0;
-    for (int32_t i = 0; scope && i < scope->cell_count; i++) {
-        const OctCell *cell = &scope->cells[i];
-        count++;
-        for (int32_t k = 0; k < cell->child_count; k++) {
-            count += count_cells(cell->children[k]);
-        }
-    }
-    return count;
-}
-
-/* The cell number *index in that order; *index becomes what is left. */
-static const OctCell *find_cell(const OctScope *scope, size_t *index) {
-    for (int32_t i = 0; scope && i < scope->cell_count; i++) {
-        const OctCell *cell = &scope->cells[i];
-        if ((*index)-- == 0) {
-            return cell;
-        }
-        for (int32_t k = 0; k < cell->child_count; k++) {
-            const OctCell *found = find_cell(cell->children[k], index);
-            if (found) {
-                return found;
-            }
-        }
-    }
-    return NULL;
-}
-
 size_t octet_session_node_count(const OctetSession *session) {
     if (!session || session->plan_count == 0) {
         return 0;
     }
     const OctPlan *plan = session->plans[0];
-    return (size_t)plan->step_count + (plan->dynamic ? count_cells(plan->dynamic->root) : 0);
+    return (size_t)plan->step_count + (size_t)(plan->dynamic ? plan->dynamic->cell_count : 0);
 }
 
 static void tell_node(const OctNode *node, const OctPreparedOp *op, OctetNodeInfo *info) {
@@ -97,7 +68,7 @@ OctetStatus octet_session_node_info(const OctetSession *session, size_t index,
     const OctPlan *plan = session->plans[0];
     if (index >= (size_t)plan->step_count) {
         index -= (size_t)plan->step_count;
-        tell_cell(plan->dynamic, find_cell(plan->dynamic->root, &index), info);
+        tell_cell(plan->dynamic, plan->dynamic->cells[index], info);
         return OCTET_OK;
     }
     const OctStep *step = &plan->steps[index];

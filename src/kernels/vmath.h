@@ -13,7 +13,6 @@ typedef struct OctVmathBundle {
     OctF32UnaryKernel log;       /* <= 2 ulp; log(0) = -inf, negative: NaN */
     OctF32UnaryKernel tanh;      /* <= 2 ulp */
     OctF32UnaryKernel sigmoid;   /* 1 / (1 + exp(-x)), <= 2 ulp */
-    OctF32UnaryKernel silu;      /* x * sigmoid(x), <= 3.5 ulp */
     OctF32UnaryKernel erf;       /* <= 2 ulp */
     OctF32UnaryKernel gelu;      /* x * (0.5 * (1 + erf(x / sqrt(2)))) */
     OctF32UnaryKernel gelu_tanh; /* ONNX Gelu, approximate="tanh" */

@@ -23,7 +23,6 @@ MAP(map_exp, UNARY, v_exp(x))
 MAP(map_log, UNARY, v_log(x))
 MAP(map_tanh, UNARY, v_tanh(x))
 MAP(map_sigmoid, UNARY, v_sigmoid(x))
-MAP(map_silu, UNARY, s_mul(x, v_sigmoid(x)))
 MAP(map_erf, UNARY, v_erf(x))
 MAP(map_gelu, UNARY, v_gelu(x))
 MAP(map_gelu_tanh, UNARY, v_gelu_tanh(x))
@@ -41,7 +40,6 @@ const OctVmathBundle BUNDLE = {
     .log = map_log,
     .tanh = map_tanh,
     .sigmoid = map_sigmoid,
-    .silu = map_silu,
     .erf = map_erf,
     .gelu = map_gelu,
     .gelu_tanh = map_gelu_tanh,

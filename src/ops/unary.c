@@ -239,7 +239,6 @@ const OctOp oct_ops_unary[] = {
     UNARY("", "Gelu", 20, 0, BYTES, 1),
     UNARY("com.microsoft", "Gelu", 1, 0, BYTES, 1),
     UNARY("com.microsoft", "QuickGelu", 1, 0, BYTES, 1),
-    UNARY("octet", "Silu", 1, 0, BYTES, 1),
     UNARY("", "ThresholdedRelu", 1, 0, BYTES, 1),
     UNARY("", "Shrink", 9, 0, BYTES, 1),
     UNARY("", "Not", 1, 0, PLAIN, 1),

@@ -27,7 +27,6 @@ FROM_BUNDLE(exp, math)
 FROM_BUNDLE(log, math)
 FROM_BUNDLE(tanh, math)
 FROM_BUNDLE(sigmoid, math)
-FROM_BUNDLE(silu, math)
 FROM_BUNDLE(erf, math)
 FROM_BUNDLE(gelu, math)
 FROM_BUNDLE(gelu_tanh, math)
@@ -250,7 +249,6 @@ static const Function functions[] = {
     {"Mish", mish_f32, NULL, {0}, {0}, {0}},
     {"Gelu", gelu_f32, NULL, {0}, {0}, {0}},
     {"QuickGelu", quick_gelu_f32, NULL, {"alpha", 1.702f}, {0}, {0}},
-    {"Silu", silu_f32, NULL, {0}, {0}, {0}},
     {"ThresholdedRelu", thresholded_relu_f32, NULL, {"alpha", 1.0f}, {0}, {0}},
     {"Shrink", shrink_f32, NULL, {"lambd", 0.5f}, {"bias", 0.0f}, {0}},
     {"Affine", affine_f32, NULL, {"alpha", 1.0f}, {"beta", 0.0f}, {0}},

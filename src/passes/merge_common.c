@@ -3,6 +3,7 @@
 #include "base/diag.h"
 #include "ir/op.h"
 #include "passes/passes.h"
+#include "passes/replace.h"
 
 #include <string.h>
 
@@ -14,13 +15,56 @@ static uint64_t mix(uint64_t h, const void *data, size_t size) {
     return h;
 }
 
+static uint64_t hash_attribute(const OctAttribute *attribute) {
+    uint64_t h = mix(attribute->type, attribute->name, strlen(attribute->name));
+    size_t count = (size_t)attribute->count;
+    switch (attribute->type) {
+    case OCT_ATTRIBUTE_FLOAT:
+        return mix(h, &attribute->v.f, sizeof attribute->v.f);
+    case OCT_ATTRIBUTE_INT:
+        return mix(h, &attribute->v.i, sizeof attribute->v.i);
+    case OCT_ATTRIBUTE_STRING:
+        return mix(h, attribute->v.s, strlen(attribute->v.s));
+    case OCT_ATTRIBUTE_FLOATS:
+        return mix(h, attribute->v.floats, count * sizeof(float));
+    case OCT_ATTRIBUTE_INTS:
+        return mix(h, attribute->v.ints, count * sizeof(int64_t));
+    default:
+        return h;
+    }
+}
+
+/* Of all that same_node compares but large tensors and what few nodes differ in: a file may have
+ * 50,000 Clips of one value. */
 static uint64_t hash_node(const OctNode *node) {
     uint64_t h = 14695981039346656037u;
+    uint64_t attributes = 0;
     h = mix(h, node->op_type, strlen(node->op_type));
     for (int32_t k = 0; k < node->input_count; k++) {
         h = mix(h, &node->inputs[k], sizeof(OctValue *));
     }
-    return h;
+    for (int32_t k = 0; k < node->attribute_count; k++) {
+        attributes += hash_attribute(&node->attributes[k]); /* in any order */
+    }
+    const OctValue *output = oct_node_output(node, 0);
+    if (output && oct_value_quantized(output)) {
+        h = mix(h, output->qparams.scale, sizeof *output->qparams.scale);
+        h = mix(h, output->qparams.zero_point, sizeof *output->qparams.zero_point);
+    }
+    h = mix(h, &node->activation.minimum, sizeof node->activation.minimum);
+    h = mix(h, &node->activation.maximum, sizeof node->activation.maximum);
+    return mix(h, &attributes, sizeof attributes);
+}
+
+/* Bodies and lists of strings are not worth comparing. */
+static bool has_body(const OctNode *node) {
+    for (int32_t k = 0; k < node->attribute_count; k++) {
+        OctAttributeType type = node->attributes[k].type;
+        if (type == OCT_ATTRIBUTE_GRAPH || type == OCT_ATTRIBUTE_STRINGS) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool same_tensor(const OctetTensor *a, const OctetTensor *b) {
@@ -46,7 +90,7 @@ static bool same_attribute(const OctAttribute *a, const OctAttribute *b) {
     case OCT_ATTRIBUTE_TENSOR:
         return same_tensor(oct_constant_tensor(a->v.tensor), oct_constant_tensor(b->v.tensor));
     default:
-        return false; /* bodies and lists of strings are not worth comparing */
+        return false;
     }
 }
 
@@ -89,7 +133,7 @@ static bool same_node(const OctNode *a, const OctNode *b) {
     for (int32_t k = 0; k < a->output_count; k++) {
         bool both = a->outputs[k] && b->outputs[k];
         if ((!both && a->outputs[k] != b->outputs[k]) ||
-            (both && (b->outputs[k]->is_output || !same_grid(a->outputs[k], b->outputs[k])))) {
+            (both && !same_grid(a->outputs[k], b->outputs[k]))) {
             return false;
         }
     }
@@ -142,46 +186,10 @@ static bool same_constant_item(const void *a, const void *b) {
     return same_grid(p, q) && same_tensor(oct_value_tensor(p), oct_value_tensor(q));
 }
 
-/* What gives way to what, by value id; uses are replaced all at once, since a file may have as many
- * copies as nodes. */
-typedef struct Merge {
-    OctGraph *graph;
-    OctValue **replaced;
-    bool *pinned; /* outputs of child graphs, which stay what they are */
-    int32_t count;
-} Merge;
-
-static void pin_outputs(Merge *merge, const OctGraph *child) {
-    for (int32_t k = 0; k < child->output_count; k++) {
-        const OctValue *value = child->outputs[k];
-        bool own =
-            value->id >= 0 && value->id < merge->count && merge->graph->values[value->id] == value;
-        if (own) {
-            merge->pinned[value->id] = true;
-        }
-    }
-    for (int32_t i = 0; i < child->child_count; i++) {
-        pin_outputs(merge, child->children[i]);
-    }
-}
-
-static OctetStatus open_merge(OctGraph *graph, Merge *merge, OctetDiagnostic *diagnostic) {
-    size_t room = (size_t)graph->value_count + 1;
-    *merge = (Merge){graph, oct_calloc(room, sizeof *merge->replaced),
-                     oct_calloc(room, sizeof *merge->pinned), graph->value_count};
-    if (!merge->replaced || !merge->pinned) {
-        return oct_fail_memory(diagnostic);
-    }
-    for (int32_t i = 0; i < graph->child_count; i++) {
-        pin_outputs(merge, graph->children[i]);
-    }
-    return OCTET_OK;
-}
-
-static OctetStatus merge_constants(Merge *merge, OctetDiagnostic *diagnostic) {
+static OctetStatus merge_constants(OctReplace *replace, OctetDiagnostic *diagnostic) {
     enum { SMALL_BYTES = 4096 }; /* large weights are as good as never written twice */
     Table table = {0};
-    OctGraph *graph = merge->graph;
+    OctGraph *graph = replace->graph;
     if (!table_create(&table, graph->value_count)) {
         table_free(&table);
         return oct_fail_memory(diagnostic);
@@ -189,40 +197,28 @@ static OctetStatus merge_constants(Merge *merge, OctetDiagnostic *diagnostic) {
     for (int32_t i = 0; i < graph->value_count; i++) {
         OctValue *value = graph->values[i];
         const OctetTensor *tensor = oct_value_tensor(value);
-        if (!tensor || value->is_output || merge->pinned[i] || tensor->bytes > SMALL_BYTES) {
+        if (!tensor || value->is_output || replace->pinned[i] || tensor->bytes > SMALL_BYTES) {
             continue;
         }
         uint64_t h = mix(mix(7, &tensor->dtype, sizeof tensor->dtype), tensor->data, tensor->bytes);
-        merge->replaced[i] = table_find(&table, h, value, same_constant_item);
+        replace->by[i] = table_find(&table, h, value, same_constant_item);
     }
     table_free(&table);
     return OCTET_OK;
 }
 
-/* The node's own inputs, as far as they have been merged: nodes are compared by them. */
-static void follow_inputs(const Merge *merge, OctNode *node) {
-    for (int32_t k = 0; k < node->input_count; k++) {
-        const OctValue *value = node->inputs[k];
-        bool own = value && value->id >= 0 && value->id < merge->count &&
-                   merge->graph->values[value->id] == value;
-        if (own && merge->replaced[value->id]) {
-            node->inputs[k] = merge->replaced[value->id];
-        }
-    }
-}
-
-static bool is_pinned(const Merge *merge, const OctNode *node) {
+static bool makes_output(const OctNode *node) {
     for (int32_t k = 0; k < node->output_count; k++) {
-        if (node->outputs[k] && merge->pinned[node->outputs[k]->id]) {
+        if (node->outputs[k] && node->outputs[k]->is_output) {
             return true;
         }
     }
     return false;
 }
 
-static OctetStatus merge_nodes(Merge *merge, OctetDiagnostic *diagnostic) {
+static OctetStatus merge_nodes(OctReplace *replace, OctetDiagnostic *diagnostic) {
     Table table = {0};
-    OctGraph *graph = merge->graph;
+    OctGraph *graph = replace->graph;
     if (!table_create(&table, graph->node_count)) {
         table_free(&table);
         return oct_fail_memory(diagnostic);
@@ -233,14 +229,17 @@ static OctetStatus merge_nodes(Merge *merge, OctetDiagnostic *diagnostic) {
         if (node->dead) {
             continue;
         }
-        follow_inputs(merge, node);
-        if (random || is_pinned(merge, node)) {
+        oct_replace_follow(replace, node);
+        if (random || has_body(node) || oct_replace_is_pinned(replace, node)) {
             continue;
         }
         OctNode *first = table_find(&table, hash_node(node), node, same_node_item);
+        if (makes_output(node)) {
+            continue;
+        }
         for (int32_t k = 0; first && k < node->output_count; k++) {
             if (node->outputs[k]) {
-                merge->replaced[node->outputs[k]->id] = first->outputs[k];
+                oct_replace_add(replace, node->outputs[k], first->outputs[k]);
             }
         }
         if (first) {
@@ -252,18 +251,17 @@ static OctetStatus merge_nodes(Merge *merge, OctetDiagnostic *diagnostic) {
 }
 
 OctetStatus oct_pass_merge_common(OctGraph *graph, OctetDiagnostic *diagnostic) {
-    Merge merge;
-    OctetStatus status = open_merge(graph, &merge, diagnostic);
+    OctReplace replace;
+    OctetStatus status = oct_replace_open(&replace, graph, diagnostic);
     if (status == OCTET_OK) {
-        status = merge_constants(&merge, diagnostic);
+        status = merge_constants(&replace, diagnostic);
     }
     if (status == OCTET_OK) {
-        status = merge_nodes(&merge, diagnostic);
+        status = merge_nodes(&replace, diagnostic);
     }
     if (status == OCTET_OK) {
-        oct_graph_replace_all(graph, merge.replaced, merge.count);
+        oct_replace_finish(&replace);
     }
-    oct_free(merge.replaced);
-    oct_free(merge.pinned);
+    oct_replace_free(&replace);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "base/diag.h"
 #include "ir/op.h"
 #include "passes/passes.h"
+#include "passes/replace.h"
 
 #include <string.h>
 
@@ -106,18 +107,31 @@ static bool can_bypass(const OctGraph *graph, const OctNode *node) {
     return own && input->producer && !input->is_output && !oct_value_quantized(input);
 }
 
-OctetStatus oct_pass_remove_identities(OctGraph *graph, OctetDiagnostic *diagnostic) {
-    OctUses uses;
-    OCT_TRY(oct_graph_uses(graph, &uses, diagnostic));
-    OctetStatus status = OCTET_OK;
-    for (int32_t i = 0; i < graph->node_count && status == OCTET_OK; i++) {
+static void bypass_all(OctReplace *replace, const OctUses *uses) {
+    OctGraph *graph = replace->graph;
+    for (int32_t i = 0; i < graph->node_count; i++) {
         OctNode *node = graph->nodes[i];
-        if (does_nothing(node, &uses) && can_bypass(graph, node)) {
+        oct_replace_follow(replace, node);
+        if (does_nothing(node, uses) && can_bypass(graph, node) &&
+            !oct_replace_is_pinned(replace, node)) {
             OctValue *input = node->inputs[0];
-            status = oct_graph_replace_uses(graph, node->outputs[0], input, diagnostic);
+            OctValue *output = node->outputs[0];
             oct_graph_remove_node(graph, node);
+            oct_replace_add(replace, output, input);
         }
     }
+}
+
+OctetStatus oct_pass_remove_identities(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    OctUses uses;
+    OctReplace replace;
+    OCT_TRY(oct_graph_uses(graph, &uses, diagnostic));
+    OctetStatus status = oct_replace_open(&replace, graph, diagnostic);
+    if (status == OCTET_OK) {
+        bypass_all(&replace, &uses);
+        oct_replace_finish(&replace);
+    }
+    oct_replace_free(&replace);
     oct_uses_free(&uses);
     return status;
 }
