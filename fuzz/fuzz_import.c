@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (int form = 0; form < 3 && status == OCTET_OK; form++) {
             OctetSaveOptions save = {.format =
                                          form == 1 ? OCTET_FORMAT_QOPERATOR : OCTET_FORMAT_QDQ,
-                                     .int8_io = form == 2};
+                                     .io = form == 2 ? OCTET_IO_UINT8 : OCTET_IO_FLOAT32};
             OctetDiagnostic ignored = {0};
             if (octet_model_save(graph, "/dev/null", &save, &ignored) == OCTET_ERROR_INTERNAL) {
                 __builtin_trap();

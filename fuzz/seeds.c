@@ -19,7 +19,7 @@ static void write_forms(const char *folder, const char *name, const Onnx__ModelP
     for (int form = 0; form < 3; form++) {
         static const char *const forms[] = {"qdq", "qoperator", "integers"};
         OctetSaveOptions options = {.format = form == 1 ? OCTET_FORMAT_QOPERATOR : OCTET_FORMAT_QDQ,
-                                    .int8_io = form == 2};
+                                    .io = form == 2 ? OCTET_IO_GRID : OCTET_IO_FLOAT32};
         char path[1024];
         snprintf(path, sizeof path, "%s/%s_%s.onnx", folder, name, forms[form]);
         if (octet_model_save(graph, path, &options, NULL) != OCTET_OK) {

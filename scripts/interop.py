@@ -35,10 +35,13 @@ def option_sets(layer):
         "--int16 " + layer,
         "--io int8",
         "--io int8 --activation-type s8",
+        "--io uint8",
+        "--io uint8 --activation-type s8",
         "--bias-type float32",
         "--format qoperator",
         "--format qoperator --activation-type s8",
         "--format qoperator --io int8",
+        "--format qoperator --io uint8 --activation-type s8",
         "--qconfig fbgemm",
         "--qconfig qnnpack",
     ]
@@ -110,7 +113,7 @@ def one(arguments, options, folder, samples, original):
     np.save(x, samples)
     # real numbers either way: octet run itself takes them to the grid of an integer input
     run(arguments.octet, "run", paths[0], "--input", x, "--preprocess", "raw", "--output", y)
-    if "--io int8" in options:
+    if "--io" in options:
         np.save(x, to_integers(samples, model))
     count = len(samples)
     mine = np.load(y).reshape(count, -1)

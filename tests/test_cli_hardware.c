@@ -105,19 +105,30 @@ static void grids_are_as_asked(void **state) {
     expect_all(quantized("--per-tensor"), one_scale);
 }
 
-static void borders_have_the_activations_type(void **state) {
+/* Whatever the activations inside are, in both formats. */
+static void borders_have_the_type_that_was_asked_for(void **state) {
     (void)state;
-    static const char *const types[] = {"u8", "s8"};
-    for (int i = 0; i < 2; i++) {
-        char options[64];
-        snprintf(options, sizeof options, "--io int8 --activation-type %s", types[i]);
+    static const char *const types[] = {"u8", "s8"}, *const names[] = {"uint8", "int8"};
+    for (int i = 0; i < 8; i++) {
+        char options[96];
+        snprintf(options, sizeof options, "--io %s --activation-type %s --format %s", names[i & 1],
+                 types[i / 2 & 1], i & 4 ? "qoperator" : "qdq");
         json_t *object = quantized(options);
         const json_t *input = json_array_get(json_object_get(object, "inputs"), 0);
         const json_t *output = json_array_get(json_object_get(object, "outputs"), 0);
-        assert_string_equal(json_string_value(json_object_get(input, "dtype")), types[i]);
-        assert_string_equal(json_string_value(json_object_get(output, "dtype")), types[i]);
+        assert_string_equal(json_string_value(json_object_get(input, "dtype")), types[i & 1]);
+        assert_string_equal(json_string_value(json_object_get(output, "dtype")), types[i & 1]);
         json_decref(object);
     }
+}
+
+/* Also where float layers are first and last. */
+static void borders_of_float_layers_are_integers(void **state) {
+    (void)state;
+    json_t *object = quantized("--io int8 --skip-type Conv");
+    const json_t *input = json_array_get(json_object_get(object, "inputs"), 0);
+    assert_string_equal(json_string_value(json_object_get(input, "dtype")), "s8");
+    json_decref(object);
 }
 
 /* One layer's output has 16 bits, the others 8; the file says so, and gives the same again. */
@@ -220,7 +231,8 @@ static void the_plan_of_a_quantized_model_names_kernels(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grids_are_as_asked),
-        cmocka_unit_test(borders_have_the_activations_type),
+        cmocka_unit_test(borders_have_the_type_that_was_asked_for),
+        cmocka_unit_test(borders_of_float_layers_are_integers),
         cmocka_unit_test(a_layer_can_have_16_bits),
         cmocka_unit_test(float_biases_are_kept),
         cmocka_unit_test(the_plan_is_what_quantize_does),

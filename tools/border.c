@@ -6,41 +6,79 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_8_bits(const OctetValue *value) {
+static bool holds_integers(const OctetValue *value) {
     OctetDType dtype = octet_value_dtype(value);
-    return (dtype == OCTET_U8 || dtype == OCTET_S8) && !octet_value_qparams(value);
+    bool integers =
+        dtype == OCTET_U8 || dtype == OCTET_S8 || dtype == OCTET_U16 || dtype == OCTET_S16;
+    return integers && !octet_value_qparams(value);
 }
 
-/* The per-tensor grid of `real` if its integers have the type of `stored`. */
-static const OctetQParams *grid_of(const OctetValue *real, const OctetValue *stored) {
-    const OctetQParams *grid = real ? octet_value_qparams(real) : NULL;
-    bool fits = grid && grid->count == 1 && grid->axis < 0 && stored &&
-                grid->dtype == octet_value_dtype(stored);
-    return fits ? grid : NULL;
+static int32_t integer_of(const OctetTensor *tensor) {
+    switch (tensor->dtype) {
+    case OCTET_U8:
+        return *(const uint8_t *)tensor->data;
+    case OCTET_S8:
+        return *(const int8_t *)tensor->data;
+    case OCTET_U16:
+        return *(const uint16_t *)tensor->data;
+    default:
+        return *(const int16_t *)tensor->data;
+    }
 }
 
-const OctetQParams *border_input_grid(const OctetGraph *graph, size_t index) {
+static const OctetTensor *one_number(const OctetNode *node, size_t index, OctetDType dtype) {
+    const OctetValue *value =
+        index < octet_node_input_count(node) ? octet_node_input(node, index) : NULL;
+    const OctetTensor *tensor = value ? octet_value_tensor(value) : NULL;
+    int64_t count;
+    bool fits = tensor && tensor->dtype == dtype && !octet_value_qparams(value) &&
+                octet_shape_count(&tensor->shape, &count) && count == 1;
+    return fits ? tensor : NULL;
+}
+
+/* The parameters that a QuantizeLinear or DequantizeLinear states for integers of type `dtype`. */
+static bool read_grid(const OctetNode *node, OctetDType dtype, BorderGrid *grid) {
+    const OctetTensor *scale = one_number(node, 1, OCTET_F32);
+    const OctetTensor *zero_point = one_number(node, 2, dtype);
+    bool stated = octet_node_input_count(node) > 2;
+    if (!scale || (stated && !zero_point)) {
+        return false;
+    }
+    *grid =
+        (BorderGrid){dtype, *(const float *)scale->data, zero_point ? integer_of(zero_point) : 0};
+    return grid->scale > 0;
+}
+
+bool border_input_grid(const OctetGraph *graph, size_t index, BorderGrid *grid) {
     const OctetValue *input = octet_graph_input_at(graph, index);
-    for (size_t i = 0; is_8_bits(input) && i < octet_graph_node_count(graph); i++) {
+    for (size_t i = 0; holds_integers(input) && i < octet_graph_node_count(graph); i++) {
         const OctetNode *node = octet_graph_node_at(graph, i);
         if (octet_node_input_count(node) > 0 && octet_node_input(node, 0) == input &&
             strcmp(octet_node_op_type(node), "DequantizeLinear") == 0) {
-            return grid_of(octet_node_output(node, 0), input);
+            return read_grid(node, octet_value_dtype(input), grid);
         }
     }
-    return NULL;
+    return false;
 }
 
-const OctetQParams *border_output_grid(const OctetGraph *graph, size_t index) {
+bool border_output_grid(const OctetGraph *graph, size_t index, BorderGrid *grid) {
     const OctetValue *output = octet_graph_output_at(graph, index);
-    for (size_t i = 0; is_8_bits(output) && i < octet_graph_node_count(graph); i++) {
+    for (size_t i = 0; holds_integers(output) && i < octet_graph_node_count(graph); i++) {
         const OctetNode *node = octet_graph_node_at(graph, i);
         if (octet_node_output_count(node) > 0 && octet_node_output(node, 0) == output &&
             strcmp(octet_node_op_type(node), "QuantizeLinear") == 0) {
-            return grid_of(octet_node_input(node, 0), output);
+            return read_grid(node, octet_value_dtype(output), grid);
         }
     }
-    return NULL;
+    return false;
+}
+
+static OctetQParams qparams_of(BorderGrid *grid) {
+    return (OctetQParams){.dtype = grid->dtype,
+                          .axis = -1,
+                          .count = 1,
+                          .scale = &grid->scale,
+                          .zero_point = &grid->zero_point};
 }
 
 OctetStatus border_run(OctetSession *session, const OctetGraph *graph,
@@ -51,13 +89,14 @@ OctetStatus border_run(OctetSession *session, const OctetGraph *graph,
     OctetTensor **made = checked_calloc(input_count, sizeof(*made));
     OctetStatus status = OCTET_OK;
     for (size_t i = 0; status == OCTET_OK && i < input_count; i++) {
-        const OctetQParams *grid =
-            inputs[i]->dtype == OCTET_F32 ? border_input_grid(graph, i) : NULL;
-        if (grid) {
-            status =
-                octet_quantize(inputs[i], grid, OCTET_QUANTIZE_DIVIDE, &made[i], NULL, diagnostic);
+        BorderGrid grid;
+        wanted[i] = inputs[i];
+        if (inputs[i]->dtype == OCTET_F32 && border_input_grid(graph, i, &grid)) {
+            OctetQParams qparams = qparams_of(&grid);
+            status = octet_quantize(inputs[i], &qparams, OCTET_QUANTIZE_DIVIDE, &made[i], NULL,
+                                    diagnostic);
+            wanted[i] = made[i];
         }
-        wanted[i] = grid ? made[i] : inputs[i];
     }
     if (status == OCTET_OK) {
         status = octet_session_run(session, wanted, input_count, outputs, output_count, diagnostic);
@@ -73,8 +112,8 @@ OctetStatus border_run(OctetSession *session, const OctetGraph *graph,
 OctetStatus border_floats(const OctetGraph *graph, size_t index, const OctetTensor *output,
                           const float **values, int64_t *count, OctetTensor **made,
                           OctetDiagnostic *diagnostic) {
-    const OctetQParams *grid = border_output_grid(graph, index);
-    if (!grid || output->dtype != grid->dtype) {
+    BorderGrid grid;
+    if (!border_output_grid(graph, index, &grid) || output->dtype != grid.dtype) {
         return tensor_floats(output, values, count, made, diagnostic);
     }
     OctetTensor *integers;
@@ -82,7 +121,8 @@ OctetStatus border_floats(const OctetGraph *graph, size_t index, const OctetTens
     if (status != OCTET_OK) {
         return status;
     }
-    status = octet_tensor_set_qparams(integers, grid, diagnostic);
+    OctetQParams qparams = qparams_of(&grid);
+    status = octet_tensor_set_qparams(integers, &qparams, diagnostic);
     if (status == OCTET_OK) {
         status = tensor_floats(integers, values, count, made, diagnostic);
     }

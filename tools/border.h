@@ -5,10 +5,18 @@
 
 #include "octet/octet.h"
 
-/* The grid of an input that takes 8-bit integers and is dequantized at once; NULL for others. */
-const OctetQParams *border_input_grid(const OctetGraph *graph, size_t index);
-/* The grid of an output that is quantized last of all; NULL for others. */
-const OctetQParams *border_output_grid(const OctetGraph *graph, size_t index);
+/* A grid of one scale. */
+typedef struct BorderGrid {
+    OctetDType dtype;
+    float scale;
+    int32_t zero_point;
+} BorderGrid;
+
+/* The grid of an input that takes 8-bit or 16-bit integers and is dequantized at once; false for
+ * others. */
+bool border_input_grid(const OctetGraph *graph, size_t index, BorderGrid *grid);
+/* The grid of an output that is quantized last of all; false for others. */
+bool border_output_grid(const OctetGraph *graph, size_t index, BorderGrid *grid);
 
 /* Runs a session on inputs of which those that are real where it takes integers are quantized. */
 OctetStatus border_run(OctetSession *session, const OctetGraph *graph,

@@ -126,8 +126,11 @@ static OctetStatus store_preprocess(Job *job, OctetDiagnostic *diagnostic) {
     return OCTET_OK;
 }
 
-static bool int8_io(const Settings *settings) {
-    return settings->io && strcmp(settings->io, "int8") == 0;
+static OctetModelIo io_of(const Settings *settings) {
+    const char *io = settings->io ? settings->io : "float32";
+    return strcmp(io, "int8") == 0    ? OCTET_IO_INT8
+           : strcmp(io, "uint8") == 0 ? OCTET_IO_UINT8
+                                      : OCTET_IO_FLOAT32;
 }
 
 /* Without a choice, biases are float where the qconfig is of a runtime that adds them in float. */
@@ -165,7 +168,7 @@ static OctetStatus convert(Job *job, OctetDiagnostic *diagnostic) {
                                  settings->format && strcmp(settings->format, "qoperator") == 0
                                      ? OCTET_FORMAT_QOPERATOR
                                      : OCTET_FORMAT_QDQ,
-                             .int8_io = int8_io(settings)};
+                             .io = io_of(settings)};
     return octet_model_save(job->quantized, settings->output, &save, diagnostic);
 }
 
@@ -194,11 +197,12 @@ static OctetStatus quantize(Job *job, OctetDiagnostic *diagnostic) {
                                     &job->preprocess, diagnostic);
     }
     if (status == OCTET_OK) {
-        /* PyTorch quantizes every output; so do models whose outputs are to carry integers */
+        /* PyTorch quantizes every output */
         bool octets_own = !settings->rules.qconfig || strcmp(settings->rules.qconfig, "octet") == 0;
         OctetPrepareOptions options = {.pool = job->pool,
                                        .limits = run_limits(),
-                                       .quantize_outputs = !octets_own || int8_io(settings)};
+                                       .quantize_outputs = !octets_own,
+                                       .quantize_borders = io_of(settings) != OCTET_IO_FLOAT32};
         status = octet_prepare(job->graph, job->mapping, &options, &job->prepared, diagnostic);
     }
     if (status == OCTET_OK) {
@@ -264,7 +268,7 @@ static int run_quantize(const void *given) {
 }
 
 static const char *const format_names[] = {"qdq", "qoperator", NULL};
-static const char *const io_names[] = {"float", "int8", NULL};
+static const char *const io_names[] = {"float32", "int8", "uint8", NULL};
 static const char *const bias_types[] = {"int32", "float32", NULL};
 static const char *const bias_names[] = {"repair", "keep", "float", NULL};
 
@@ -293,7 +297,10 @@ static const Option method_options[] = {
      "QLinearConv and such.",
      format_names},
     {"io", OPTION_CHOICE, offsetof(Settings, io), "TYPE",
-     "float (the default) or int8: what the model's inputs and outputs carry.", io_names},
+     "What the model's inputs and outputs carry: float32 (the default), int8 or uint8, whatever "
+     "--activation-type is inside. Their scales and zero points are in the file; run, eval and "
+     "compare take real numbers as before.",
+     io_names},
     {"save-stats", OPTION_TEXT, offsetof(Settings, save_stats), "FILE",
      "Keep what calibration saw, to convert again without the data.", NULL},
     {"load-stats", OPTION_LIST, offsetof(Settings, load_stats), "FILE",

@@ -189,8 +189,9 @@ OctetDataInput *model_inputs(const OctetGraph *graph, bool real, int32_t *count)
         const OctetValue *value = octet_graph_input_at(graph, i);
         OctetDType dtype = octet_value_dtype(value);
         /* sessions take real numbers for quantized inputs and quantize them */
-        bool floats =
-            octet_value_qparams(value) || is_float(dtype) || (real && border_input_grid(graph, i));
+        BorderGrid grid;
+        bool floats = octet_value_qparams(value) || is_float(dtype) ||
+                      (real && border_input_grid(graph, i, &grid));
         made[i] = (OctetDataInput){.name = octet_value_name(value),
                                    .dtype = floats ? OCTET_F32 : dtype,
                                    .shape = octet_value_shape(value)};

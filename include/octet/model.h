@@ -51,9 +51,19 @@ OCTET_API OctetStatus octet_model_load_memory(const void *data, size_t size, con
 
 typedef enum OctetModelFormat { OCTET_FORMAT_QDQ = 0, OCTET_FORMAT_QOPERATOR = 1 } OctetModelFormat;
 
+/* What the inputs and outputs of the model that lie on grids carry. INT8 and UINT8 hold whatever
+ * the type of the grid is: where it is the other one, value and zero point move by 128, which is
+ * exact; 16-bit grids are OCTET_ERROR_UNSUPPORTED then. */
+typedef enum OctetModelIo {
+    OCTET_IO_FLOAT32 = 0, /* real numbers */
+    OCTET_IO_INT8 = 1,
+    OCTET_IO_UINT8 = 2,
+    OCTET_IO_GRID = 3 /* integers, of each grid's own type */
+} OctetModelIo;
+
 typedef struct OctetSaveOptions {
     OctetModelFormat format;
-    bool int8_io;       /* inputs and outputs carry the integers (no Q/DQ at the border) */
+    OctetModelIo io;
     bool external_data; /* tensors in PATH.data; forced above 2 GB */
 } OctetSaveOptions;
 

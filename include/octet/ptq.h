@@ -31,6 +31,10 @@ typedef struct OctetPrepareOptions {
      * the full precision of their int32 sums, unless this is set (PyTorch's way; int8 outputs
      * need it). */
     bool quantize_outputs;
+    /* Every float input and output of the network gets a grid, though float nodes take or make it,
+     * and results as with quantize_outputs: for models whose inputs and outputs carry integers
+     * (OctetModelIo). Nothing does if there is no int8 node. */
+    bool quantize_borders;
     OctetLimits limits; /* of every calibrating run */
 } OctetPrepareOptions;
 

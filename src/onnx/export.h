@@ -26,9 +26,9 @@ typedef struct OctExportForm {
     OctValue *scale;
     OctValue *zero_point; /* NULL for int32, whose zero point is 0 */
 } OctExportForm;
-/* Makes scale and zero point, unless they are there. */
-OctetStatus oct_export_parameters(OctGraph *graph, const OctValue *value, OctExportForm *form,
-                                  OctetDiagnostic *diagnostic);
+/* Makes scale and zero point of the value's grid or another one, unless they are there. */
+OctetStatus oct_export_parameters(OctGraph *graph, const OctValue *value, const OctetQParams *grid,
+                                  OctExportForm *form, OctetDiagnostic *diagnostic);
 
 /* Makes nodes of all quantization. */
 OctetStatus oct_export_unfold(OctGraph *graph, const OctetSaveOptions *options,

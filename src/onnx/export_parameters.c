@@ -2,9 +2,9 @@
 #include "base/diag.h"
 #include "onnx/export.h"
 
-static OctValue *add_parameters(OctGraph *graph, const OctValue *value, OctetDType dtype,
-                                const char *suffix, const void *numbers, OctetDType from) {
-    const OctetQParams *q = &value->qparams;
+static OctValue *add_parameters(OctGraph *graph, const OctValue *value, const OctetQParams *q,
+                                OctetDType dtype, const char *suffix, const void *numbers,
+                                OctetDType from) {
     OctetShape shape = {.rank = 0};
     OctetTensor *tensor;
     char name[256];
@@ -35,17 +35,15 @@ static bool any_zero_point(const OctetQParams *q) {
     return false;
 }
 
-OctetStatus oct_export_parameters(OctGraph *graph, const OctValue *value, OctExportForm *form,
-                                  OctetDiagnostic *diagnostic) {
-    const OctetQParams *q = &value->qparams;
-    if (form->scale) {
-        return OCTET_OK;
-    }
-    form->scale = add_parameters(graph, value, OCTET_F32, "scale", q->scale, OCTET_F32);
+OctetStatus oct_export_parameters(OctGraph *graph, const OctValue *value, const OctetQParams *q,
+                                  OctExportForm *form, OctetDiagnostic *diagnostic) {
     bool wanted = q->dtype != OCTET_S32 || any_zero_point(q);
-    if (wanted) {
+    if (!form->scale) {
+        form->scale = add_parameters(graph, value, q, OCTET_F32, "scale", q->scale, OCTET_F32);
+    }
+    if (wanted && !form->zero_point) {
         form->zero_point =
-            add_parameters(graph, value, q->dtype, "zero_point", q->zero_point, OCTET_S32);
+            add_parameters(graph, value, q, q->dtype, "zero_point", q->zero_point, OCTET_S32);
     }
     return form->scale && (form->zero_point || !wanted) ? OCTET_OK : oct_fail_memory(diagnostic);
 }

@@ -7,61 +7,17 @@
  * or a constant's real numbers, else the float is. */
 #include "base/diag.h"
 #include "octet/quant.h"
-#include "onnx/export.h"
 #include "onnx/fold.h"
+#include "onnx/unfold.h"
 
 #include <string.h>
 
-typedef struct Unfold {
-    OctGraph *graph;
-    const OctetSaveOptions *options;
-    int32_t opset;
-    int32_t value_count;
-    OctExportForm *forms;    /* by number of the original values */
-    OctValue **replaced;     /* likewise: what users of the real numbers take */
-    OctIntegerForm *written; /* likewise: the form of the node that makes it */
-    OctUses uses;
-    OctetDiagnostic *diagnostic;
-} Unfold;
-
-static bool is_original(const Unfold *unfold, const OctValue *value) {
+static bool is_original(const OctUnfold *unfold, const OctValue *value) {
     return value->id >= 0 && value->id < unfold->value_count &&
            unfold->graph->values[value->id] == value;
 }
 
 /* ---- nodes ---- */
-
-static OctValue *add_value(const Unfold *unfold, const OctValue *like, const char *suffix,
-                           OctetDType dtype) {
-    char name[256];
-    oct_export_name(name, sizeof name, like->name, suffix);
-    OctValue *value = oct_graph_add_value(unfold->graph, name);
-    if (value) {
-        value->dtype = dtype;
-        value->shape = like->shape;
-    }
-    return value;
-}
-
-static OctetStatus add_linear(const Unfold *unfold, const char *op_type, const OctValue *value,
-                              OctValue *from, OctValue *to) {
-    OctExportForm *form = &unfold->forms[value->id];
-    const OctetQParams *q = &value->qparams;
-    char name[256];
-    OCT_TRY(oct_export_parameters(unfold->graph, value, form, unfold->diagnostic));
-    oct_export_name(name, sizeof name, value->name, op_type);
-    OctNode *node = oct_graph_add_node(unfold->graph, op_type, "", name,
-                                       (OctValue *[]){from, form->scale, form->zero_point},
-                                       form->zero_point ? 3 : 2, &to, 1);
-    if (!node) {
-        return oct_fail_memory(unfold->diagnostic);
-    }
-    node->opset = unfold->opset;
-    bool set = q->axis < 0 || oct_node_set_int(unfold->graph, node, "axis", q->axis);
-    set = set && (q->block_size == 0 ||
-                  oct_node_set_int(unfold->graph, node, "block_size", q->block_size));
-    return set ? OCTET_OK : oct_fail_memory(unfold->diagnostic);
-}
 
 static void swap_names(OctGraph *graph, OctValue *a, OctValue *b) {
     const char *name = a->name;
@@ -72,39 +28,16 @@ static void swap_names(OctGraph *graph, OctValue *a, OctValue *b) {
     (void)oct_names_set(&graph->value_names, b->name, b);
 }
 
-/* Makes `made` the graph's output in place of `value`, whose name becomes "..._float". */
-static OctetStatus hand_over_output(const Unfold *unfold, OctValue *value, OctValue *made) {
-    OctGraph *graph = unfold->graph;
-    char base[256];
-    oct_export_name(base, sizeof base, value->name, "float");
-    const char *name = oct_graph_unique_name(graph, base);
-    if (!name || !oct_names_set(&graph->value_names, name, value) ||
-        !oct_names_set(&graph->value_names, made->name, NULL) ||
-        !oct_names_set(&graph->value_names, value->name, made)) {
-        return oct_fail_memory(unfold->diagnostic);
-    }
-    made->name = value->name;
-    value->name = name;
-    for (int32_t i = 0; i < graph->output_count; i++) {
-        if (graph->outputs[i] == value) {
-            graph->outputs[i] = made;
-        }
-    }
-    value->is_output = false;
-    made->is_output = true;
-    return OCTET_OK;
-}
-
 /* The value keeps its node, which writes integers or floats; forms->integers is made. */
-static OctetStatus make_integers(Unfold *unfold, OctValue *value) {
+static OctetStatus make_integers(OctUnfold *unfold, OctValue *value) {
     OctExportForm *form = &unfold->forms[value->id];
     OctNode *producer = value->producer;
-    form->integers = add_value(unfold, value, "quantized", value->qparams.dtype);
+    form->integers = oct_unfold_value(unfold, value, "quantized", value->qparams.dtype);
     if (!form->integers) {
         return oct_fail_memory(unfold->diagnostic);
     }
     if (!producer || unfold->written[value->id] == OCT_FORM_NONE) {
-        return add_linear(unfold, "QuantizeLinear", value, value, form->integers);
+        return oct_unfold_linear(unfold, "QuantizeLinear", value, value, form->integers);
     }
     for (int32_t k = 0; k < producer->output_count; k++) {
         if (producer->outputs[k] == value) {
@@ -113,14 +46,14 @@ static OctetStatus make_integers(Unfold *unfold, OctValue *value) {
     }
     form->integers->producer = producer;
     value->producer = NULL;
-    return oct_export_parameters(unfold->graph, value, form, unfold->diagnostic);
+    return oct_export_parameters(unfold->graph, value, &value->qparams, form, unfold->diagnostic);
 }
 
 /* ---- which values need what ---- */
 
 /* Quantization that a node of the file does already: a DequantizeLinear makes the value on this
  * grid, or only QuantizeLinear nodes with this grid use it. */
-static OctetStatus is_spelt_out(const Unfold *unfold, const OctValue *value, bool *spelt) {
+static OctetStatus is_spelt_out(const OctUnfold *unfold, const OctValue *value, bool *spelt) {
     OctetQParams qparams;
     bool found;
     int32_t count = oct_uses_count(&unfold->uses, value);
@@ -144,50 +77,36 @@ static OctetStatus is_spelt_out(const Unfold *unfold, const OctValue *value, boo
     return OCTET_OK;
 }
 
-static OctetStatus unfold_constant(Unfold *unfold, OctValue *value) {
+static OctetStatus unfold_constant(OctUnfold *unfold, OctValue *value) {
     OctExportForm *form = &unfold->forms[value->id];
     OctetDType stored = oct_constant_tensor(value->constant)->dtype;
-    form->real = add_value(unfold, value, "quantized", OCTET_F32);
+    form->real = oct_unfold_value(unfold, value, "quantized", OCTET_F32);
     if (!form->real) {
         return oct_fail_memory(unfold->diagnostic);
     }
-    OCT_TRY(oct_export_parameters(unfold->graph, value, form, unfold->diagnostic));
+    OCT_TRY(oct_export_parameters(unfold->graph, value, &value->qparams, form, unfold->diagnostic));
     swap_names(unfold->graph, value, form->real); /* the real numbers have the constant's name */
     value->dtype = stored;
     form->integers = value;
     unfold->replaced[value->id] = form->real;
-    return add_linear(unfold, "DequantizeLinear", value, value, form->real);
+    return oct_unfold_linear(unfold, "DequantizeLinear", value, value, form->real);
 }
 
 /* Users and the graph's outputs take the rounded real numbers. */
-static OctetStatus make_real(Unfold *unfold, OctValue *value) {
+static OctetStatus make_real(OctUnfold *unfold, OctValue *value) {
     OctExportForm *form = &unfold->forms[value->id];
-    form->real = add_value(unfold, value, "dequantized", OCTET_F32);
+    form->real = oct_unfold_value(unfold, value, "dequantized", OCTET_F32);
     if (!form->real) {
         return oct_fail_memory(unfold->diagnostic);
     }
-    OCT_TRY(add_linear(unfold, "DequantizeLinear", value, form->integers, form->real));
+    OCT_TRY(oct_unfold_linear(unfold, "DequantizeLinear", value, form->integers, form->real));
     unfold->replaced[value->id] = form->real;
     /* a value that is input and output at once stays what it is */
-    return value->is_output && !value->is_input ? hand_over_output(unfold, value, form->real)
+    return value->is_output && !value->is_input ? oct_unfold_output(unfold, value, form->real)
                                                 : OCTET_OK;
 }
 
-/* With integers at the model's border: the input is the integers. */
-static OctetStatus make_integer_input(Unfold *unfold, OctValue *value) {
-    OctExportForm *form = &unfold->forms[value->id];
-    form->integers = value;
-    form->real = add_value(unfold, value, "dequantized", OCTET_F32);
-    if (!form->real) {
-        return oct_fail_memory(unfold->diagnostic);
-    }
-    unfold->replaced[value->id] = form->real;
-    OCT_TRY(add_linear(unfold, "DequantizeLinear", value, value, form->real));
-    value->dtype = value->qparams.dtype;
-    return OCTET_OK;
-}
-
-static OctetStatus unfold_value(Unfold *unfold, OctValue *value) {
+static OctetStatus unfold_value(OctUnfold *unfold, OctValue *value) {
     bool spelt;
     if (value->constant) {
         return unfold_constant(unfold, value);
@@ -196,13 +115,14 @@ static OctetStatus unfold_value(Unfold *unfold, OctValue *value) {
     if (spelt) {
         return OCTET_OK;
     }
-    bool border = unfold->options->int8_io && !unfold->graph->parent;
-    if (border && value->is_input && !value->is_output) {
-        return make_integer_input(unfold, value);
+    OctetDType border;
+    OCT_TRY(oct_unfold_border(unfold, value, &border));
+    if (border != OCTET_DTYPE_NONE && value->is_input) {
+        return oct_unfold_integer_input(unfold, value, border);
     }
     OCT_TRY(make_integers(unfold, value));
-    if (border && value->is_output && !value->is_input) {
-        OCT_TRY(hand_over_output(unfold, value, unfold->forms[value->id].integers));
+    if (border != OCTET_DTYPE_NONE) {
+        OCT_TRY(oct_unfold_integer_output(unfold, value, border));
     }
     return make_real(unfold, value);
 }
@@ -210,7 +130,7 @@ static OctetStatus unfold_value(Unfold *unfold, OctValue *value) {
 /* ---- operators on integers ---- */
 
 static bool find_integers(void *user, OctValue *value, OctExportForm *names) {
-    const Unfold *unfold = user;
+    const OctUnfold *unfold = user;
     const OctExportForm *form = is_original(unfold, value) ? &unfold->forms[value->id] : NULL;
     if (!form || !form->integers) {
         return false;
@@ -220,7 +140,7 @@ static bool find_integers(void *user, OctValue *value, OctExportForm *names) {
 }
 
 /* All that a node takes and gives must be unfolded here and have integers. */
-static bool has_integers(const Unfold *unfold, const OctValue *value, bool *spelt_failed) {
+static bool has_integers(const OctUnfold *unfold, const OctValue *value, bool *spelt_failed) {
     bool spelt = false;
     if (!is_original(unfold, value) || !oct_value_quantized(value)) {
         return false;
@@ -231,7 +151,7 @@ static bool has_integers(const Unfold *unfold, const OctValue *value, bool *spel
     return !spelt;
 }
 
-static OctetStatus choose_form(const Unfold *unfold, const OctNode *node, OctIntegerForm *form) {
+static OctetStatus choose_form(const OctUnfold *unfold, const OctNode *node, OctIntegerForm *form) {
     bool failed = false;
     *form = oct_integer_form(node);
     for (int32_t k = 0; k < node->input_count && *form != OCT_FORM_NONE; k++) {
@@ -255,7 +175,7 @@ typedef struct OldNode {
     OctIntegerForm form;
 } OldNode;
 
-static OctetStatus choose_forms(Unfold *unfold, OldNode *old) {
+static OctetStatus choose_forms(OctUnfold *unfold, OldNode *old) {
     for (int32_t i = 0; i < unfold->graph->node_count; i++) {
         OctNode *node = unfold->graph->nodes[i];
         old[i] = (OldNode){node, oct_node_output(node, 0), OCT_FORM_NONE};
@@ -273,7 +193,7 @@ static OctetStatus choose_forms(Unfold *unfold, OldNode *old) {
 }
 
 /* A node on integers gets the integers of its inputs. */
-static OctetStatus rewrite_node(Unfold *unfold, const OldNode *old) {
+static OctetStatus rewrite_node(OctUnfold *unfold, const OldNode *old) {
     OctNode *node = old->node;
     if (old->form == OCT_FORM_QLINEAR) {
         return oct_make_qlinear(unfold->graph, node, old->output, find_integers, unfold,
@@ -290,7 +210,7 @@ static OctetStatus rewrite_node(Unfold *unfold, const OldNode *old) {
 
 /* The other nodes, and child graphs, take the rounded real numbers. Nodes that were made here take
  * what they need as it is, so they must not be touched. */
-static void replace_in_old_nodes(const Unfold *unfold, const OldNode *old, int32_t count,
+static void replace_in_old_nodes(const OctUnfold *unfold, const OldNode *old, int32_t count,
                                  OctNode **list) {
     OctGraph *graph = unfold->graph;
     OctNode **all = graph->nodes;
@@ -307,7 +227,7 @@ static void replace_in_old_nodes(const Unfold *unfold, const OldNode *old, int32
     graph->node_count = all_count;
 }
 
-static OctetStatus unfold_values(Unfold *unfold) {
+static OctetStatus unfold_values(OctUnfold *unfold) {
     OctGraph *graph = unfold->graph;
     int32_t count = graph->node_count;
     OldNode *old = oct_arena_array(graph->arena, (size_t)count + 1, sizeof *old);
@@ -351,11 +271,11 @@ static OctetStatus drop_unused(OctGraph *graph, OctetDiagnostic *diagnostic) {
 static OctetStatus unfold_graph(OctGraph *graph, const OctetSaveOptions *options, int32_t opset,
                                 OctetDiagnostic *diagnostic) {
     size_t count = (size_t)graph->value_count + 1;
-    Unfold unfold = {.graph = graph,
-                     .options = options,
-                     .opset = opset,
-                     .value_count = graph->value_count,
-                     .diagnostic = diagnostic};
+    OctUnfold unfold = {.graph = graph,
+                        .options = options,
+                        .opset = opset,
+                        .value_count = graph->value_count,
+                        .diagnostic = diagnostic};
     unfold.forms = oct_calloc(count, sizeof *unfold.forms);
     unfold.replaced = oct_calloc(count, sizeof *unfold.replaced);
     unfold.written = oct_calloc(count, sizeof *unfold.written);

@@ -69,6 +69,26 @@ static void mark_quantized(OctetPrepared *prepared, bool *quantized) {
     }
 }
 
+/* The network's float inputs and outputs. */
+static void mark_borders(const OctetPrepared *prepared, bool *quantized) {
+    const OctGraph *graph = prepared->graph;
+    for (int32_t i = 0; i < graph->input_count + graph->output_count; i++) {
+        const OctValue *value =
+            i < graph->input_count ? graph->inputs[i] : graph->outputs[i - graph->input_count];
+        quantized[value->id] = quantized[value->id] || (value->dtype == OCTET_F32 && !value->kind);
+    }
+}
+
+/* Of what no int8 node takes or makes: the border's. */
+static const OctetQConfig *first_qconfig(const OctetPrepared *prepared) {
+    for (int32_t i = 0; i < prepared->graph->node_count; i++) {
+        if (prepared->nodes[i].int8) {
+            return &prepared->nodes[i].qconfig;
+        }
+    }
+    return NULL;
+}
+
 /* Data that a mover takes from its own group has been seen already. */
 static bool is_copy(const OctetPrepared *prepared, const OctValue *value, const int32_t *index_of) {
     const OctNode *producer = value->producer;
@@ -98,7 +118,7 @@ static const OctetQConfig *qconfig_of(const OctetPrepared *prepared, const OctUs
             }
         }
     }
-    return NULL;
+    return first_qconfig(prepared);
 }
 
 static OctetStatus make_groups(OctetPrepared *prepared, const OctUses *uses, int32_t *parent,
@@ -167,6 +187,9 @@ OctetStatus oct_group_values(OctetPrepared *prepared, OctetDiagnostic *diagnosti
             }
         }
         mark_quantized(prepared, quantized);
+        if (prepared->quantize_borders && first_qconfig(prepared)) {
+            mark_borders(prepared, quantized);
+        }
         status = make_groups(prepared, &uses, parent, quantized, index_of, diagnostic);
     }
     oct_uses_free(&uses);

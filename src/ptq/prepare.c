@@ -72,7 +72,8 @@ OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigMapping *ma
         return oct_fail_memory(diagnostic);
     }
     made->graph = graph;
-    made->quantize_outputs = options->quantize_outputs;
+    made->quantize_outputs = options->quantize_outputs || options->quantize_borders;
+    made->quantize_borders = options->quantize_borders;
     OctetStatus status = allocate(made, diagnostic);
     for (int32_t i = 0; i < graph->node_count && status == OCTET_OK; i++) {
         const OctNode *node = graph->nodes[i];

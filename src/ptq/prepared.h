@@ -49,7 +49,7 @@ struct OctetPrepared {
     int pass, passes;
     bool loaded; /* statistics came from a file */
     bool converted;
-    bool quantize_outputs;
+    bool quantize_outputs, quantize_borders;
     OctetBiasRepair *repairs;
     int32_t repair_count, repair_capacity;
 };
