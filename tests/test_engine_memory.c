@@ -93,7 +93,7 @@ static void test_residual(void **state) {
 /* More blocks in use at the same time than are searched for gaps, again and again. */
 static void test_very_many_at_once(void **state) {
     (void)state;
-    enum { ROUNDS = 4, EACH = 6000, COUNT = ROUNDS * EACH };
+    enum { ROUNDS = 8, EACH = 6000, COUNT = ROUNDS * EACH };
     OctMemoryBlock *blocks = calloc(COUNT, sizeof *blocks);
     size_t arena;
     size_t bound;
@@ -103,7 +103,7 @@ static void test_very_many_at_once(void **state) {
         blocks[i] = (OctMemoryBlock){.bytes = 64u << i % 3, .first = i, .last = end + i % 50};
     }
     assert_int_equal(oct_memory_plan(blocks, COUNT, &arena, &bound, NULL), OCTET_OK);
-    assert_true(arena >= bound && arena < 3 * bound);
+    assert_true(arena >= bound && 2 * arena < 3 * bound);
     /* in order of places, those that touch must not meet in time */
     uint8_t *taken = calloc(arena / 64, 1);
     for (int32_t round = 0; round < ROUNDS; round++) {

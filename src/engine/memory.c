@@ -92,19 +92,44 @@ static size_t place(const OctMemoryBlock *blocks, const Item *items, int32_t cou
     return total;
 }
 
-/* Blocks that are in use at the same time: with more of them the search for gaps ends. */
+/* With more blocks in use at the same time than this, they are placed many at a time. */
 enum { MANY_ACTIVE = 4096 };
 
-static int32_t drop_ended(Placed *placed, int32_t count, int32_t now, size_t *top) {
+static int32_t drop_ended(Placed *placed, int32_t count, int32_t now) {
     int32_t kept = 0;
-    *top = 0;
     for (int32_t k = 0; k < count; k++) {
         if (placed[k].last >= now) {
-            *top = placed[k].end > *top ? placed[k].end : *top;
             placed[kept++] = placed[k];
         }
     }
     return kept;
+}
+
+static int compare_places(const void *left, const void *right) {
+    const Placed *a = left;
+    const Placed *b = right;
+    return a->begin < b->begin ? -1 : a->begin > b->begin;
+}
+
+/* Places items [first, end) one above the other, in the gaps between `active` blocks that they are
+ * large enough for and then behind them. */
+static int32_t place_upwards(const OctMemoryBlock *blocks, const Item *items, int32_t first,
+                             int32_t end, Placed *placed, int32_t active, size_t *offsets) {
+    int32_t count = active;
+    int32_t next = 0; /* the block above `offset` */
+    size_t offset = 0;
+    for (int32_t i = first; i < end; i++) {
+        const OctMemoryBlock *block = &blocks[items[i].index];
+        size_t bytes = rounded(block->bytes);
+        for (; next < active && placed[next].begin < offset + bytes; next++) {
+            offset = placed[next].end > offset ? placed[next].end : offset;
+        }
+        offsets[items[i].index] = offset;
+        placed[count++] = (Placed){offset, offset + bytes, block->first, block->last};
+        offset += bytes;
+    }
+    qsort(placed, (size_t)count, sizeof *placed, compare_places);
+    return count;
 }
 
 /* Places all in order of time, keeping only those that are in use: for very long graphs, where the
@@ -112,24 +137,27 @@ static int32_t drop_ended(Placed *placed, int32_t count, int32_t now, size_t *to
 static size_t place_by_time(const OctMemoryBlock *blocks, const Item *items, int32_t count,
                             Placed *placed, size_t *offsets) {
     size_t total = 0;
-    size_t top = 0; /* the end of what is placed */
     int32_t active = 0;
-    int32_t full = 0; /* drop what ended when there are that many */
-    for (int32_t i = 0; i < count; i++) {
+    for (int32_t i = 0; i < count;) {
         const OctMemoryBlock *block = &blocks[items[i].index];
-        size_t bytes = rounded(block->bytes);
-        if (active < MANY_ACTIVE || active >= full) {
-            active = drop_ended(placed, active, block->first, &top);
-            full = 2 * active;
+        active = drop_ended(placed, active, block->first);
+        if (active >= MANY_ACTIVE) {
+            int32_t end = count - i > active / 2 ? i + active / 2 : count;
+            active = place_upwards(blocks, items, i, end, placed, active, offsets);
+            i = end;
+            continue;
         }
-        size_t offset = active < MANY_ACTIVE ? best_gap(placed, active, block, bytes) : top;
+        size_t bytes = rounded(block->bytes);
+        size_t offset = best_gap(placed, active, block, bytes);
         int32_t at = insertion_point(placed, active, offset);
         memmove(placed + at + 1, placed + at, (size_t)(active - at) * sizeof *placed);
         placed[at] = (Placed){offset, offset + bytes, block->first, block->last};
         active++;
-        top = offset + bytes > top ? offset + bytes : top;
-        offsets[items[i].index] = offset;
-        total = top > total ? top : total;
+        offsets[items[i++].index] = offset;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        size_t end = offsets[i] + rounded(blocks[i].bytes);
+        total = end > total ? end : total;
     }
     return total;
 }
