@@ -113,10 +113,17 @@ static inline void run_conv_case(const OctQ8ConvBundle *bundle, CheckRandom *ran
     fill_multipliers(random, m, all);
     OctQ8Epilogue epilogue = c->epilogue;
     epilogue.bounded = oct_q8_epilogue_is_bounded(&epilogue, m, all);
-    for (size_t i = 0; i < in_rows; i++) { /* rows in another order than memory's */
-        pointers[i] = input.data + (in_rows - 1 - i) * c->k;
+    int32_t zero = check_range(random, 0, 1) ? 0 : (int32_t)check_range(random, 0, 255);
+    uint8_t *padding = calloc(k4, 1);
+    assert_non_null(padding);
+    for (size_t t = 0; t < c->taps; t++) {
+        int64_t padded = zero == 0 ? check_range(random, 0, 2) : 0; /* no, some, all rows */
+        for (size_t p = 0; p < c->pixels; p++) { /* in another order than memory's */
+            size_t i = t * c->pixels + p;
+            bool here = padded == 2 || (padded == 1 && check_range(random, 0, 3) > 0);
+            pointers[i] = here ? padding : input.data + (in_rows - 1 - i) * c->k;
+        }
     }
-    int32_t zero = (int32_t)check_range(random, 0, 255);
     OctQ8PackSource source = {.weights = (const int8_t *)weights.data,
                               .channel_stride = c->neighbors ? 1 : depth,
                               .tap_stride = c->neighbors ? c->k * all : c->k,
@@ -133,14 +140,15 @@ static inline void run_conv_case(const OctQ8ConvBundle *bundle, CheckRandom *ran
                           .k = c->k,
                           .pointers = c->direct ? NULL : pointers,
                           .pointer_stride = c->pixels,
+                          .padding = zero == 0 ? padding : NULL,
                           .input = input.data,
                           .input_stride = c->k,
                           .packed = packed.data,
                           .first_channel = c->first_channel,
                           .channels = all - c->first_channel,
-                          .output = output.data,
+                          .output = output.data + c->first_channel * element,
                           .output_stride = stride,
-                          .residual = c->epilogue.has_add ? residual.data : NULL,
+                          .residual = c->epilogue.has_add ? residual.data + c->first_channel : NULL,
                           .residual_stride = stride,
                           .row_bias = c->row_bias ? row_bias : NULL,
                           .epilogue = &epilogue};
@@ -162,6 +170,7 @@ static inline void run_conv_case(const OctQ8ConvBundle *bundle, CheckRandom *ran
     }
     compare(&output, expected, bundle->name, c);
     free(expected);
+    free(padding);
     free(pointers);
     free(row_bias);
     check_buffer_free(&input);

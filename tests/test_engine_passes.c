@@ -130,6 +130,8 @@ static int count_type(const OctetSession *session, const char *op_type) {
     return count;
 }
 
+static uint64_t arena_bytes; /* of the last run */
+
 /* Runs on random inputs; the caller frees the result. *found: how many nodes of a type there were.
  */
 static OctetTensor *run(const OctetGraph *graph, bool observed, const char *op_type, int *found) {
@@ -156,6 +158,9 @@ static OctetTensor *run(const OctetGraph *graph, bool observed, const char *op_t
     }
     assert_int_equal(octet_tensor_copy(output, &copy, NULL), OCTET_OK);
     *found = count_type(session, op_type);
+    OctetMemoryInfo memory;
+    assert_int_equal(octet_session_memory(session, &memory), OCTET_OK);
+    arena_bytes = memory.arena_bytes;
     for (size_t i = 0; i < count; i++) {
         octet_tensor_free(inputs[i]);
     }
@@ -313,6 +318,31 @@ static void test_residual(void **state) {
     }
 }
 
+/* A sum takes its residual's memory, but where the convolution that adds is depthwise. */
+static void test_residual_in_place(void **state) {
+    (void)state;
+    for (int variant = 0; variant < 4; variant++) {
+        bool depthwise = variant & 1, quantized = variant & 2;
+        OctetGraph *graph = octet_graph_create();
+        OctetValue *x = image(graph, "x", 32, 14);
+        OctetValue *a = conv(graph, "a", x, 32, 32, 1);
+        OctetValue *b = conv(graph, "b", a, 32, 32, 3);
+        OctetValue *c = conv(graph, "c", b, depthwise ? 1 : 32, 32, 3);
+        if (depthwise) {
+            octet_graph_set_int(graph, c, "group", 32);
+        }
+        OctetValue *sum = octet_graph_relu(graph, "relu", apply(graph, "Add", c, a));
+        finish(graph, conv(graph, "d", sum, 32, 1, 1));
+        if (quantized) {
+            quantize_all(graph);
+        }
+        compare(graph, "Add", 0, 1);
+        uint64_t tensor = (uint64_t)2 * 14 * 14 * 32 * (quantized ? 1 : 4);
+        uint64_t tensors = depthwise && quantized ? 3 : 2;
+        assert_in_range(arena_bytes, tensors * tensor, tensors * tensor + tensor / 2);
+    }
+}
+
 /* Reshape, exchange, Reshape: channels-last it is one small Transpose. */
 static void test_shuffle(void **state) {
     (void)state;
@@ -421,10 +451,15 @@ static void test_observed_layouts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_normalize),        cmocka_unit_test(test_silu),
-        cmocka_unit_test(test_float_function),   cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_float_residual),   cmocka_unit_test(test_join),
-        cmocka_unit_test(test_shuffle),          cmocka_unit_test(test_exported_channels_last),
+        cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_silu),
+        cmocka_unit_test(test_float_function),
+        cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_float_residual),
+        cmocka_unit_test(test_residual_in_place),
+        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_shuffle),
+        cmocka_unit_test(test_exported_channels_last),
         cmocka_unit_test(test_observed_layouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,7 @@ static void run_shape(const Shape *s, bool small, OctetCpu cpu, OctetThreadPool 
     p.weights = weights;
     p.bias = bias;
     p.multipliers = multipliers;
-    p.input_zero_point = (uint8_t)check_range(random, 0, 255);
+    p.input_zero_point = check_range(random, 0, 1) ? 0 : (uint8_t)check_range(random, 0, 255);
     if (s->weight_zero_points && !small) {
         p.weight_zero_points = zeros;
         p.weight_zero_point_count = check_range(random, 0, 1) ? 1 : s->out_channels;
@@ -150,6 +150,40 @@ static void run_shape(const Shape *s, bool small, OctetCpu cpu, OctetThreadPool 
     free(residual);
 }
 
+/* Every pixel is once in the order, whatever the borders. */
+static void test_order(void **state) {
+    (void)state;
+    CheckRandom random = check_random(8);
+    size_t in_parts = 0;
+    for (int round = 0; round < 3000; round++) {
+        size_t batch = (size_t)check_range(&random, 1, 3);
+        size_t height = (size_t)check_range(&random, 1, 20);
+        size_t width = (size_t)check_range(&random, 1, 20);
+        OctQ8Borders borders = {.top = (size_t)check_range(&random, 0, 2),
+                                .bottom = (size_t)check_range(&random, 0, 2),
+                                .left = (size_t)check_range(&random, 0, 2),
+                                .right = (size_t)check_range(&random, 0, 2)};
+        OctQ8Order order;
+        oct_q8_order_borders(&order, batch, height, width, borders, round % 2 ? 6 : 24);
+        in_parts += order.count > 1;
+        size_t pixels = batch * height * width;
+        uint8_t seen[3 * 20 * 20] = {0};
+        for (size_t done = 0; done < pixels;) {
+            OctQ8PixelRun run = oct_q8_order_run(&order, done, pixels - done);
+            assert_true(run.count > 0 && run.image < batch && run.y < height);
+            assert_true(run.x + run.count <= width);
+            for (size_t i = 0; i < run.count; i++) {
+                seen[(run.image * height + run.y) * width + run.x + i]++;
+            }
+            done += run.count;
+        }
+        for (size_t i = 0; i < pixels; i++) {
+            assert_int_equal(seen[i], 1);
+        }
+    }
+    assert_in_range(in_parts, 1000, 2999);
+}
+
 static void test_shapes(void **state) {
     (void)state;
     static const Shape shapes[] = {
@@ -178,6 +212,12 @@ static void test_shapes(void **state) {
         {500, 260, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, false, false}, /* fully connected */
         {64, 64, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0, 0, false, false},   /* mostly padding */
         {8, 8, 1, 3, 3, 1, 1, 5, 5, 1, 2, 2, 0, 0, false, false},
+        {20, 64, 1, 3, 3, 1, 1, 1, 1, 1, 7, 7, 0, 0, false, false}, /* border pixels first */
+        {20, 130, 1, 3, 3, 1, 1, 1, 1, 3, 7, 7, 3, 5, false, true},
+        {20, 32, 1, 3, 3, 2, 1, 1, 1, 1, 14, 14, 0, 0, false, true},
+        {20, 64, 1, 5, 5, 1, 1, 2, 2, 2, 14, 11, 0, 0, false, false},
+        {20, 24, 1, 3, 3, 1, 2, 2, 1, 1, 9, 13, 0, 0, false, false},
+        {40, 80, 2, 3, 3, 1, 1, 1, 1, 1, 14, 14, 0, 0, false, true},
     };
     OctetCpu levels[6];
     size_t count = check_levels(levels);
@@ -326,6 +366,7 @@ static void test_matmul(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_extreme_zero_points),
         cmocka_unit_test(test_failures),

@@ -4,6 +4,7 @@
 #include "engine/compile.h"
 #include "engine/memory.h"
 #include "engine/rewrite.h"
+#include "ops/conv.h"
 
 #include <string.h>
 
@@ -116,14 +117,22 @@ static void measure_lifetimes(OctCompile *c, const OctUses *uses) {
     }
 }
 
-/* Output 0 takes the memory of input 0 where that is the input's last use. */
+/* The input whose memory output 0 may take, or -1. */
+static int32_t replaceable_input(const OctNode *node) {
+    if (node->op->flags & OCT_OP_INPLACE) {
+        return 0;
+    }
+    return oct_node_is(node, "Conv") && oct_conv_adds_in_place(node) ? node->input_count - 1 : -1;
+}
+
+/* Output 0 takes an input's memory where that is the input's last use. */
 static void share_in_place(OctCompile *c) {
     for (int32_t i = 0; i < c->order_count; i++) {
         const OctNode *node = c->order[i];
-        const OctValue *input = oct_node_input(node, 0);
+        int32_t replaced = replaceable_input(node);
+        const OctValue *input = replaced < 0 ? NULL : oct_node_input(node, replaced);
         const OctValue *output = oct_node_output(node, 0);
-        if (!(node->op->flags & OCT_OP_INPLACE) || oct_node_is_view(node) || !input || !output ||
-            input->constant) {
+        if (oct_node_is_view(node) || !input || !output || input->constant) {
             continue;
         }
         int32_t root = root_of(c, input);
@@ -131,9 +140,9 @@ static void share_in_place(OctCompile *c) {
         bool fits = octet_dtype_size(oct_value_storage(input)) ==
                         octet_dtype_size(oct_value_storage(output)) &&
                     bytes_of(input) == bytes_of(output) && bytes_of(owner) == bytes_of(output);
-        for (int32_t k = 1; k < node->input_count && fits; k++) {
+        for (int32_t k = 0; k < node->input_count && fits; k++) {
             const OctValue *other = node->inputs[k];
-            fits = !other || other->constant || root_of(c, other) != root;
+            fits = k == replaced || !other || other->constant || root_of(c, other) != root;
         }
         if (fits && in_arena(c, owner) && c->last[root] == i) {
             c->root[output->id] = root;

@@ -18,13 +18,16 @@ typedef struct OctQ8ConvArgs {
     const uint8_t *const *pointers;
     size_t pointer_stride;
     size_t pointer_offset; /* added to every pointer: the first channel of a group */
+    /* A row whose products are all 0, or NULL: a kernel may leave out the tap of a tile all of
+     * whose pointers are this one. */
+    const uint8_t *padding;
     const uint8_t *input;
     size_t input_stride;
     const void *packed;
     size_t first_channel; /* a multiple of the bundle's nr */
     size_t channels;      /* up to the end of the packed channels, or a multiple of nr */
-    /* u8, s32 or f32 as the epilogue says: pixel 0, channel 0 of the packed weights; stride in
-     * elements between pixels. */
+    /* u8, s32 or f32 as the epilogue says: pixel 0, first_channel; stride in elements between
+     * pixels. */
     void *output;
     size_t output_stride;
     const uint8_t *residual; /* laid out like the output; read only if the epilogue adds */
@@ -32,6 +35,16 @@ typedef struct OctQ8ConvArgs {
     const int32_t *row_bias; /* one summand a pixel, or NULL */
     const OctQ8Epilogue *epilogue;
 } OctQ8ConvArgs;
+
+/* Whether the tap with these pointers, one a pixel of a tile of `rows`, can be left out. */
+static inline bool oct_q8_is_padding(const OctQ8ConvArgs *args, const uint8_t *const *pointers,
+                                     size_t rows) {
+    bool padding = pointers[0] == args->padding;
+    for (size_t r = 1; r < rows && padding; r++) {
+        padding = pointers[r] == args->padding;
+    }
+    return padding;
+}
 
 /* What a packing function reads. Element (channel n, tap t, position i) of the weights is
  * weights[n * channel_stride + t * tap_stride + i * k_stride] ^ flip, so that a transposed matrix
@@ -53,7 +66,10 @@ typedef struct OctQ8ConvBundle {
     OctetCpu cpu;
     uint32_t nr;        /* channels of a panel */
     uint32_t narrowest; /* channels that the narrowest panel takes as long as fewer; 0: no matter */
-    uint32_t pixel_block; /* chunks of a multiple of so many pixels have no ragged tiles */
+    uint32_t pixel_block;  /* chunks of a multiple of so many pixels have no ragged tiles */
+    /* Pixels of the tiles that compute so many channels, or a multiple of them. NULL: the kernel
+     * never leaves out padding. */
+    size_t (*padding_tile)(size_t channels);
     size_t (*packed_bytes)(size_t channels, size_t taps, size_t k); /* 0 on overflow */
     /* `packed` is aligned to 64 bytes. */
     void (*pack)(const OctQ8PackSource *source, void *packed);

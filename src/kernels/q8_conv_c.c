@@ -50,7 +50,7 @@ static void conv_panel(const OctQ8ConvArgs *args, const uint8_t *panel, size_t c
                        size_t count) {
     const int32_t *bias = (const int32_t *)(const void *)panel;
     const float *multiplier = (const float *)(const void *)(panel + 64);
-    size_t tap_bytes = (args->k + 3) / 4 * 64;
+    size_t tap_bytes = (args->k + 3) / 4 * 64, offset = channel - args->first_channel;
     for (size_t p = 0; p < args->pixels; p++) {
         uint32_t acc[16];
         uint32_t row_bias = args->row_bias ? (uint32_t)args->row_bias[p] : 0;
@@ -66,9 +66,9 @@ static void conv_panel(const OctQ8ConvArgs *args, const uint8_t *panel, size_t c
         int32_t signed_acc[16];
         memcpy(signed_acc, acc, sizeof acc);
         const uint8_t *residual =
-            args->residual ? args->residual + p * args->residual_stride + channel : NULL;
+            args->residual ? args->residual + p * args->residual_stride + offset : NULL;
         oct_q8_store_c(args->epilogue, signed_acc, multiplier, count, args->output,
-                       p * args->output_stride + channel, residual);
+                       p * args->output_stride + offset, residual);
     }
 }
 

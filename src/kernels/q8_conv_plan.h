@@ -9,6 +9,9 @@
  * enough to stay in the first-level cache. It is also the largest kernel window. */
 enum { OCT_Q8_MAX_POINTERS = 4096 };
 
+/* Most pixels that a unit of work has. */
+enum { OCT_Q8_MOST_PIXELS = 144 };
+
 typedef enum OctQ8ConvPath {
     /* 1x1, stride 1, no padding: rows of the input are rows of a matrix */
     OCT_Q8_PATH_DIRECT,

@@ -20,7 +20,9 @@ typedef struct Run {
     const uint8_t *residual;
     uint8_t *workspace;
     size_t pixels; /* of the whole output */
+    const OctQ8Order *order;
     size_t splits, channels_per_split;
+    bool split_by_split; /* neighbors are units of the same channels, not the other way round */
     size_t rows_per_unit, columns_per_unit, column_units, row_units; /* depthwise */
 } Run;
 
@@ -64,58 +66,55 @@ static void pad_row(void *user, size_t index) {
     memset(to + in_w * channels, params->input_zero_point, params->pad_right * channels);
 }
 
-/* Pointers of outputs [column, column + count) of output row `row` (of all images), to
- * pointers[tap * stride]. */
-static void point_padded(const Run *run, size_t row, size_t column, size_t count,
-                         const uint8_t **pointers, size_t stride) {
+/* Pointers of some outputs, to pointers[tap * stride]. */
+static void point_padded(const Run *run, const OctQ8PixelRun *pixels, const uint8_t **pointers,
+                         size_t stride) {
     const OctQ8ConvParams *params = &run->conv->params;
     size_t width = padded_width(run), channels = params->in_channels;
-    size_t image = row / run->setup->out_h, y = row % run->setup->out_h;
-    size_t top = image * padded_height(run) + y * params->stride_h;
+    size_t top = pixels->image * padded_height(run) + pixels->y * params->stride_h;
     for (size_t t = 0; t < params->kernel_h; t++) {
         const uint8_t *pixel =
             run->padded +
-            ((top + t * params->dilation_h) * width + column * params->stride_w) * channels;
-        for (size_t x = 0; x < count; x++) {
+            ((top + t * params->dilation_h) * width + pixels->x * params->stride_w) * channels;
+        for (size_t x = 0; x < pixels->count; x++) {
             pointers[t * stride + x] = pixel;
             pixel += params->stride_w * channels;
         }
     }
 }
 
-static void point_taps(const Run *run, size_t row, size_t column, size_t count,
-                       const uint8_t **pointers, size_t stride) {
+static void point_taps(const Run *run, const OctQ8PixelRun *pixels, const uint8_t **pointers,
+                       size_t stride) {
     const OctQ8ConvParams *params = &run->conv->params;
     const OctQ8ConvSetup *setup = run->setup;
-    size_t image = row / setup->out_h, y = row % setup->out_h;
     for (size_t r = 0; r < params->kernel_h; r++) {
-        size_t in_y = y * params->stride_h + r * params->dilation_h - params->pad_top;
+        size_t in_y = pixels->y * params->stride_h + r * params->dilation_h - params->pad_top;
         const uint8_t *in_row = NULL; /* in_y wraps where it would be negative */
         if (in_y < setup->in_h) {
-            in_row = run->input + (image * setup->in_h + in_y) * setup->in_w * setup->input_stride;
+            in_row = run->input +
+                     (pixels->image * setup->in_h + in_y) * setup->in_w * setup->input_stride;
         }
         for (size_t t = 0; t < params->kernel_w; t++) {
-            ptrdiff_t first = (ptrdiff_t)(column * params->stride_w + t * params->dilation_w) -
+            ptrdiff_t first = (ptrdiff_t)(pixels->x * params->stride_w + t * params->dilation_w) -
                               (ptrdiff_t)params->pad_left;
-            oct_q8_fill_row(pointers + (r * params->kernel_w + t) * stride, count, in_row, first,
-                            params->stride_w, setup->in_w, setup->input_stride,
+            oct_q8_fill_row(pointers + (r * params->kernel_w + t) * stride, pixels->count, in_row,
+                            first, params->stride_w, setup->in_w, setup->input_stride,
                             run->conv->zero_row);
         }
     }
 }
 
-/* Pointers of output pixels [first, first + count) of all images. */
+/* Pointers of output pixels [first, first + count) of the order. */
 static void point(const Run *run, size_t first, size_t count, const uint8_t **pointers) {
-    size_t width = run->setup->out_w, taps = run->conv->taps / run->conv->copies;
+    size_t taps = run->conv->taps / run->conv->copies;
     for (size_t done = 0; done < count;) {
-        size_t row = (first + done) / width, column = (first + done) % width;
-        size_t here = width - column < count - done ? width - column : count - done;
+        OctQ8PixelRun here = oct_q8_order_run(run->order, first + done, count - done);
         if (run->conv->path == OCT_Q8_PATH_PADDED) {
-            point_padded(run, row, column, here, pointers + done, count);
+            point_padded(run, &here, pointers + done, count);
         } else {
-            point_taps(run, row, column, here, pointers + done, count);
+            point_taps(run, &here, pointers + done, count);
         }
-        done += here;
+        done += here.count;
     }
     for (size_t copy = 1; copy < run->conv->copies; copy++) {
         memcpy(pointers + copy * taps * count, pointers, taps * count * sizeof *pointers);
@@ -138,15 +137,72 @@ static void gather(const Run *run, size_t first, size_t count, uint8_t *windows,
     }
 }
 
+/* Channels that are computed at a time where pixels have an order of their own: a multiple of every
+ * bundle's panel. */
+enum { STAGED_CHANNELS = 64 };
+
+/* Between tensors, whose pixel p of the unit is at[p], and rows of `count` bytes that lie side by
+ * side. */
+static void scatter(uint8_t *tensor, size_t stride, const size_t *at, size_t pixels,
+                    const uint8_t *rows, size_t count) {
+    for (size_t p = 0; p < pixels; p++) {
+        memcpy(tensor + at[p] * stride, rows + p * STAGED_CHANNELS, count);
+    }
+}
+
+static void collect(const uint8_t *tensor, size_t stride, const size_t *at, size_t pixels,
+                    uint8_t *rows, size_t count) {
+    for (size_t p = 0; p < pixels; p++) {
+        memcpy(rows + p * STAGED_CHANNELS, tensor + at[p] * stride, count);
+    }
+}
+
+/* Kernels write pixels one behind the other. Those that are no neighbors are written to a buffer
+ * and put to their places from there. args->output and residual are those of pixel 0 of the order
+ * in this group. */
+static void run_staged(const Run *run, const OctQ8ConvArgs *args, size_t first) {
+    const OctQ8ConvSetup *setup = run->setup;
+    size_t at[OCT_Q8_MOST_PIXELS];
+    uint8_t rows[OCT_Q8_MOST_PIXELS * STAGED_CHANNELS];
+    uint8_t residual[OCT_Q8_MOST_PIXELS * STAGED_CHANNELS];
+    for (size_t done = 0; done < args->pixels;) {
+        OctQ8PixelRun here = oct_q8_order_run(run->order, first + done, args->pixels - done);
+        size_t pixel = (here.image * setup->out_h + here.y) * setup->out_w + here.x;
+        for (size_t i = 0; i < here.count; i++) {
+            at[done++] = pixel + i;
+        }
+    }
+    OctQ8ConvArgs part = *args;
+    part.output = rows;
+    part.output_stride = part.residual_stride = STAGED_CHANNELS;
+    part.residual = args->residual ? residual : NULL;
+    for (size_t c = 0; c < args->channels; c += STAGED_CHANNELS) {
+        size_t left = args->channels - c;
+        part.first_channel = args->first_channel + c;
+        part.channels = left < STAGED_CHANNELS ? left : STAGED_CHANNELS;
+        if (args->residual) {
+            collect(args->residual + c, setup->residual_stride, at, args->pixels, residual,
+                    part.channels);
+        }
+        run->conv->bundle->kernel(&part);
+        scatter((uint8_t *)args->output + c, setup->output_stride, at, args->pixels, rows,
+                part.channels);
+    }
+}
+
 static void run_unit(void *user, size_t index) {
     const Run *run = user;
     const OctQ8Conv *conv = run->conv;
     const OctQ8ConvSetup *setup = run->setup;
-    size_t unit = index / run->splits, blocks = divide_up(run->pixels, setup->unit_block);
+    size_t unit = run->split_by_split ? index % setup->units : index / run->splits;
+    size_t split = run->split_by_split ? index / setup->units : index % run->splits;
+    size_t blocks = divide_up(run->pixels, setup->unit_block);
     size_t first = blocks * unit / setup->units * setup->unit_block;
     size_t end = blocks * (unit + 1) / setup->units * setup->unit_block;
-    size_t channel = index % run->splits * run->channels_per_split;
+    size_t channel = split * run->channels_per_split;
     size_t count = (end < run->pixels ? end : run->pixels) - first;
+    bool staged = run->order->count > 1;
+    size_t start = staged ? 0 : first;
     const uint8_t *pointers[OCT_Q8_MAX_POINTERS];
     uint8_t windows[OCT_Q8_WINDOW_BYTES + OCT_Q8_WINDOW_CHUNK];
     OctQ8ConvArgs args = {
@@ -168,18 +224,25 @@ static void run_unit(void *user, size_t index) {
     } else if (conv->path != OCT_Q8_PATH_DIRECT) {
         point(run, first, count, pointers);
         args.pointers = pointers;
+        args.padding = conv->path == OCT_Q8_PATH_POINTERS && conv->params.input_zero_point == 0
+                           ? conv->zero_row
+                           : NULL;
     }
     for (size_t g = 0; g < conv->params.groups; g++) {
-        size_t out_channel = g * conv->group_out;
+        size_t out_channel = g * conv->group_out + channel;
         args.input = conv->path == OCT_Q8_PATH_WINDOWS
                          ? windows
                          : run->input + first * setup->input_stride + g * conv->group_in;
         args.pointer_offset = conv->path == OCT_Q8_PATH_POINTERS ? g * conv->group_in : 0;
         args.packed = conv->packed.data + g * conv->group_bytes;
-        args.output = run->output + (first * setup->output_stride + out_channel) * run->element;
+        args.output = run->output + (start * setup->output_stride + out_channel) * run->element;
         args.residual =
-            run->residual ? run->residual + first * setup->residual_stride + out_channel : NULL;
-        conv->bundle->kernel(&args);
+            run->residual ? run->residual + start * setup->residual_stride + out_channel : NULL;
+        if (staged) {
+            run_staged(run, &args, first);
+        } else {
+            conv->bundle->kernel(&args);
+        }
     }
 }
 
@@ -277,6 +340,9 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
         run_depthwise(&run, pool);
         return;
     }
+    OctQ8Order rows;
+    oct_q8_order_rows(&rows, setup->out_h, setup->out_w);
+    run.order = setup->epilogue.kind == OCT_Q8_OUT_U8 ? &setup->order : &rows;
     run.padded = input;
     if (oct_q8_path_pads(conv->path) && setup->workspace_bytes > 0) {
         oct_parallel_for(pool, pad_row, &run, setup->batch * padded_height(&run));
@@ -288,5 +354,9 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
     size_t panels_per_split = divide_up(panels, run.splits);
     run.splits = divide_up(panels, panels_per_split);
     run.channels_per_split = panels_per_split * conv->bundle->nr;
+    /* A thread begins with neighbors. Those of one unit, layer after layer about the same part of
+     * the image, are mostly in its own cache; but where there are few units, one of which has most
+     * of the padding, one thread would be ready before the others. */
+    run.split_by_split = run.order->count > 1 && setup->units < 2 * threads;
     oct_parallel_for(pool, run_unit, &run, setup->units * run.splits);
 }

@@ -19,6 +19,7 @@
 
 #include "base/blocks.h"
 #include "kernels/q8_epilogue.h"
+#include "kernels/q8_order.h"
 #include "octet/status.h"
 
 typedef struct OctQ8ConvParams {
@@ -69,6 +70,7 @@ typedef struct OctQ8ConvSetup {
     size_t workspace_bytes;   /* what run needs; 0 is possible */
     size_t macs;              /* multiplications of one run, padding included */
     size_t units, unit_block; /* of the driver: pieces of whole blocks of pixels */
+    OctQ8Order order;         /* in which units take pixels */
     OctQ8Epilogue epilogue;   /* what create was given, or oct_q8_conv_use_epilogue */
 } OctQ8ConvSetup;
 

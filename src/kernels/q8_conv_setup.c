@@ -7,7 +7,10 @@
 
 /* Bounds of the pixels that a unit of work has: enough to use a panel of weights many times while
  * it is in the first-level cache; not so many that threads would wait for the last one. */
-enum { FEWEST_PIXELS = 48, MOST_PIXELS = 144 };
+enum { FEWEST_PIXELS = 48, MOST_PIXELS = OCT_Q8_MOST_PIXELS };
+
+/* Products of an output pixel and a tap from which on padding is left out. */
+enum { FEWEST_PRODUCTS = 4096 };
 
 static bool output_size(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
                         size_t dilation, size_t *output) {
@@ -41,6 +44,41 @@ static void cut_units(const OctQ8Conv *conv, size_t total, OctQ8ConvSetup *setup
     setup->unit_block = block < limit ? block : limit;
     limit = limit / setup->unit_block * setup->unit_block;
     setup->units = (total + limit - 1) / limit;
+}
+
+/* How many of `count` outputs have a window that begins before the input, and behind them, how many
+ * one that ends behind it. */
+static void count_borders(size_t count, size_t input, size_t before, size_t span, size_t stride,
+                          size_t *first, size_t *last) {
+    size_t begin = (before + stride - 1) / stride;
+    *first = begin < count ? begin : count;
+    size_t inside = input + before < span ? 0 : (input + before - span) / stride + 1;
+    size_t end = inside > *first ? inside : *first;
+    *last = end < count ? count - end : 0;
+}
+
+/* Products with padding are 0 where its value, the zero point, is 0. Where they are few anyway,
+ * finding them takes longer. */
+static bool leaves_out_padding(const OctQ8Conv *conv) {
+    return conv->path == OCT_Q8_PATH_POINTERS && conv->bundle->padding_tile != NULL &&
+           conv->params.input_zero_point == 0 && conv->k * conv->group_out >= FEWEST_PRODUCTS;
+}
+
+static void choose_order(const OctQ8Conv *conv, OctQ8ConvSetup *setup) {
+    const OctQ8ConvParams *params = &conv->params;
+    oct_q8_order_rows(&setup->order, setup->out_h, setup->out_w);
+    if (!leaves_out_padding(conv)) {
+        return;
+    }
+    OctQ8Borders borders;
+    count_borders(setup->out_h, setup->in_h, params->pad_top,
+                  (params->kernel_h - 1) * params->dilation_h + 1, params->stride_h, &borders.top,
+                  &borders.bottom);
+    count_borders(setup->out_w, setup->in_w, params->pad_left,
+                  (params->kernel_w - 1) * params->dilation_w + 1, params->stride_w, &borders.left,
+                  &borders.right);
+    oct_q8_order_borders(&setup->order, setup->batch, setup->out_h, setup->out_w, borders,
+                         conv->bundle->padding_tile(conv->group_out));
 }
 
 static OctetStatus check_products(const OctQ8Conv *conv, OctQ8ConvSetup *setup,
@@ -106,6 +144,7 @@ OctetStatus oct_q8_conv_setup(const OctQ8Conv *conv, size_t batch, size_t in_h, 
     OCT_TRY(check_products(conv, setup, diagnostic));
     if (conv->path != OCT_Q8_PATH_DEPTHWISE) {
         cut_units(conv, setup->batch * setup->out_h * setup->out_w, setup);
+        choose_order(conv, setup);
     }
     return OCTET_OK;
 }

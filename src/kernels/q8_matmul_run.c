@@ -86,7 +86,7 @@ static void run_unit(void *user, size_t index) {
         .first_channel = channel,
         .channels = matmul->n - channel < run->channels_per_split ? matmul->n - channel
                                                                   : run->channels_per_split,
-        .output = (uint8_t *)matmul->output + first * matmul->output_stride * element,
+        .output = (uint8_t *)matmul->output + (first * matmul->output_stride + channel) * element,
         .output_stride = matmul->output_stride,
         .row_bias = run->row_bias + first,
         .epilogue = &matmul->epilogue,

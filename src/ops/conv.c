@@ -140,20 +140,38 @@ static OctetStatus infer_conv(OctGraph *graph, OctNode *node, OctetDiagnostic *d
     return OCTET_OK;
 }
 
-static OctetStatus prepare_conv(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    const OctNode *node = prepare->node;
-    if (!oct_value_quantized(node->inputs[0]) && !oct_value_quantized(node->outputs[0])) {
-        return oct_conv_prepare_f32(prepare, prepared);
-    }
+static bool is_float(const OctNode *node) {
+    return !oct_value_quantized(node->inputs[0]) && !oct_value_quantized(node->outputs[0]);
+}
+
+static bool fits_q8(const OctNode *node) {
     const OctValue *bias = oct_layer_bias(node);
     bool transposed = is_transposed(node);
     int64_t outputs = node->inputs[1]->shape.dims[transposed ? 1 : 0];
     const OctValue *y = node->outputs[0];
-    bool fits = oct_is_u8(node->inputs[0]) && (!bias || bias->constant) &&
-                (oct_is_u8(y) || !oct_value_quantized(y)) &&
-                oct_q8_weights_usable(node->inputs[1], transposed ? 1 : 0, (size_t)outputs);
-    return fits ? oct_conv_prepare_q8(prepare, prepared)
-                : oct_prepare_through_float(prepare, prepared, oct_conv_prepare_f32);
+    return oct_is_u8(node->inputs[0]) && (!bias || bias->constant) &&
+           (oct_is_u8(y) || !oct_value_quantized(y)) &&
+           oct_q8_weights_usable(node->inputs[1], transposed ? 1 : 0, (size_t)outputs);
+}
+
+static OctetStatus prepare_conv(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    if (is_float(prepare->node)) {
+        return oct_conv_prepare_f32(prepare, prepared);
+    }
+    return fits_q8(prepare->node)
+               ? oct_conv_prepare_q8(prepare, prepared)
+               : oct_prepare_through_float(prepare, prepared, oct_conv_prepare_f32);
+}
+
+bool oct_conv_adds_in_place(const OctNode *node) {
+    if (oct_node_int(node, "output_stride", 0) != 0) {
+        return false; /* a slice of something else */
+    }
+    if (is_float(node)) {
+        return oct_node_input(node, 3) != NULL;
+    }
+    return node->fusion && node->fusion->has_residual && fits_q8(node) &&
+           oct_conv_q8_adds_in_place(node);
 }
 
 #define CONV_FLAGS (OCT_OP_INT8 | OCT_OP_LAYOUT)

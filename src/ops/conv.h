@@ -35,6 +35,11 @@ OctetStatus oct_conv_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepa
 /* Whether the node, computed in int8 from bytes to bytes, can write its pixels further apart than
  * its channels are many: attribute "output_stride", channels-last only. */
 bool oct_conv_writes_slices(const OctNode *node);
+/* Whether a Conv adds a fused residual, its last input, in such a way that its output may take the
+ * residual's memory. */
+bool oct_conv_adds_in_place(const OctNode *node);
+/* The same of a node that oct_conv_prepare_q8 computes. */
+bool oct_conv_q8_adds_in_place(const OctNode *node);
 /* For nodes with u8 input and constant quantized weights. */
 OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared);
 /* The same for what the kernels' driver has not: three axes, transposition, huge windows. */

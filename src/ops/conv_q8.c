@@ -191,6 +191,13 @@ bool oct_conv_writes_slices(const OctNode *node) {
            !oct_conv_makes_blocks(&geometry) && driver_has(&geometry);
 }
 
+bool oct_conv_q8_adds_in_place(const OctNode *node) {
+    OctConvGeometry geometry;
+    return oct_conv_geometry(node, &geometry, NULL) == OCTET_OK &&
+           !oct_conv_makes_blocks(&geometry) && driver_has(&geometry) &&
+           (geometry.groups == 1 || geometry.groups < geometry.input.channels); /* not depthwise */
+}
+
 OctetStatus oct_conv_prepare_q8(const OctPrepare *prepare, OctPreparedOp *prepared) {
     OctConvGeometry geometry;
     OCT_TRY(oct_conv_geometry(prepare->node, &geometry, prepare->diagnostic));

@@ -75,7 +75,7 @@ static void conv_kernel(const OctQ8ConvArgs *args) {
         Panel panel = {
             .args = args,
             .data = (const uint8_t *)args->packed + channel / 16 * panel_bytes,
-            .channel = channel,
+            .channel = channel - args->first_channel,
             .count = end - channel < 16 ? end - channel : 16,
         };
         size_t p = 0;

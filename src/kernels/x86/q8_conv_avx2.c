@@ -99,6 +99,7 @@ static void widen_row(const uint8_t *x, size_t k, int16_t *to) {
 static __attribute__((noinline)) void conv_deep(const OctQ8ConvArgs *args, size_t channel,
                                                 size_t count) {
     size_t k4 = (args->k + 3) / 4 * 4, width = count > 8 ? 16 : 8;
+    size_t offset = channel - args->first_channel;
     const uint8_t *panel =
         (const uint8_t *)args->packed + channel / 16 * oct_q8_panel_bytes(16, args->taps, args->k);
     const int8_t *weights = (const int8_t *)panel + 8 * width;
@@ -121,10 +122,9 @@ static __attribute__((noinline)) void conv_deep(const OctQ8ConvArgs *args, size_
             }
             int32_t sum = (int32_t)acc;
             const uint8_t *residual =
-                args->residual ? args->residual + pixel * args->residual_stride + channel + c
-                               : NULL;
+                args->residual ? args->residual + pixel * args->residual_stride + offset + c : NULL;
             oct_q8_store_c(args->epilogue, &sum, &multiplier, 1, args->output,
-                           pixel * args->output_stride + channel + c, residual);
+                           pixel * args->output_stride + offset + c, residual);
         }
     }
 }

@@ -57,7 +57,7 @@ static void pack(const OctQ8PackSource *source, void *packed) {
 typedef struct Panel {
     const OctQ8ConvArgs *args;
     const uint8_t *data; /* bias, multipliers, weights */
-    size_t channel;      /* the first */
+    size_t channel;      /* the first, counted from the first of the call */
     size_t count;        /* channels to store; at most 16 * vectors */
 } Panel;
 
@@ -97,8 +97,10 @@ OCT_INLINE void tile(const Panel *panel, size_t pixel, size_t rows, size_t vecto
     if (args->pointers) {
         const uint8_t *const *pointers = args->pointers + pixel;
         for (size_t t = 0; t < args->taps; t++) {
-            OCT_EACH_ROW(r, rows, x[r] = pointers[r] + args->pointer_offset;);
-            multiply(x, weights, 0, args->k, rows, vectors, acc);
+            if (!oct_q8_is_padding(args, pointers, rows)) {
+                OCT_EACH_ROW(r, rows, x[r] = pointers[r] + args->pointer_offset;);
+                multiply(x, weights, 0, args->k, rows, vectors, acc);
+            }
             weights += tap_bytes;
             pointers += args->pointer_stride;
         }
@@ -130,6 +132,11 @@ OCT_INLINE void rows_of_tap(const OctQ8ConvArgs *args, size_t pixel, size_t tap,
     } else {
         OCT_EACH_ROW(r, rows, x[r] = args->input + (pixel + r) * args->input_stride;);
     }
+}
+
+OCT_INLINE bool is_padding(const OctQ8ConvArgs *args, size_t pixel, size_t tap, size_t rows) {
+    return args->pointers &&
+           oct_q8_is_padding(args, args->pointers + tap * args->pointer_stride + pixel, rows);
 }
 
 /* All whole tiles of [first, end), one after the other. Requantizing runs on pipes that products
@@ -171,8 +178,13 @@ OCT_INLINE void overlapped(const Panel *panel, size_t first, size_t end, size_t 
         if (!more) {
             return;
         }
-        multiply(x, weights + ahead * 16 * vectors, ahead, k, rows, vectors, acc);
+        if (!is_padding(args, pixel, 0, rows)) {
+            multiply(x, weights + ahead * 16 * vectors, ahead, k, rows, vectors, acc);
+        }
         for (size_t t = 1; t < args->taps; t++) {
+            if (is_padding(args, pixel, t, rows)) {
+                continue;
+            }
             rows_of_tap(args, pixel, t, rows, x);
             multiply(x, weights + t * k * 16 * vectors, 0, k, rows, vectors, acc);
         }
@@ -262,7 +274,7 @@ static void kernel(const OctQ8ConvArgs *args) {
         Panel panel = {
             .args = args,
             .data = (const uint8_t *)args->packed + channel / 64 * panel_bytes,
-            .channel = channel,
+            .channel = channel - args->first_channel,
             .count = count,
         };
         const Tiles *chosen = vectors == 4 && args->taps == 1 ? &flat_tiles : &tiles[vectors - 1];
@@ -281,12 +293,17 @@ static void kernel(const OctQ8ConvArgs *args) {
     }
 }
 
+static size_t padding_tile(size_t channels) {
+    return channels < 64 ? 8 : channels % 64 == 0 ? 6 : 24;
+}
+
 const OctQ8ConvBundle oct_q8_conv_avx512vnni = {
     .name = "q8_conv avx512vnni",
     .cpu = OCTET_CPU_AVX512_VNNI,
     .nr = 64,
     .narrowest = 16,
     .pixel_block = 24,
+    .padding_tile = padding_tile,
     .packed_bytes = packed_bytes,
     .pack = pack,
     .kernel = kernel,

@@ -42,6 +42,7 @@ const OctQ8ConvBundle oct_q8_conv_avxvnni = {
     .nr = 16,
     .narrowest = 8,
     .pixel_block = 6,
+    .padding_tile = conv_padding_tile,
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,
     .kernel = conv_tiles,

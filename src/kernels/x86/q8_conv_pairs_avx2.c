@@ -45,6 +45,7 @@ const OctQ8ConvBundle oct_q8_conv_pairs_avx2 = {
     .nr = 16,
     .narrowest = 8,
     .pixel_block = 6,
+    .padding_tile = conv_padding_tile,
     .packed_bytes = conv_packed_bytes,
     .pack = conv_pack,
     .kernel = conv_tiles,

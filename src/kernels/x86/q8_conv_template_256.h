@@ -10,7 +10,7 @@
 typedef struct Panel {
     const OctQ8ConvArgs *args;
     const uint8_t *data; /* bias, multipliers, weights */
-    size_t channel;      /* the first */
+    size_t channel;      /* the first, counted from the first of the call */
     size_t count;        /* channels to store; at most 8 * vectors */
 } Panel;
 
@@ -136,8 +136,10 @@ OCT_INLINE void tile(const Panel *panel, size_t pixel, size_t rows, size_t vecto
     if (args->pointers) {
         const uint8_t *const *pointers = args->pointers + pixel;
         for (size_t t = 0; t < args->taps; t++) {
-            OCT_EACH_ROW(r, rows, x[r] = pointers[r] + args->pointer_offset;);
-            multiply(x, weights, args->k, rows, vectors, acc);
+            if (!oct_q8_is_padding(args, pointers, rows)) {
+                OCT_EACH_ROW(r, rows, x[r] = pointers[r] + args->pointer_offset;);
+                multiply(x, weights, args->k, rows, vectors, acc);
+            }
             weights += tap_bytes;
             pointers += args->pointer_stride;
         }
@@ -173,6 +175,11 @@ TILE(3, 1)
 TILE(2, 1)
 TILE(1, 1)
 
+static inline size_t conv_padding_tile(size_t channels) {
+    (void)channels;
+    return 6;
+}
+
 static void conv_tiles(const OctQ8ConvArgs *args) {
     static const size_t rows[4] = {6, 3, 2, 1};
     static void (*const tiles[2][4])(const Panel *, size_t, size_t) = {
@@ -184,7 +191,7 @@ static void conv_tiles(const OctQ8ConvArgs *args) {
         Panel panel = {
             .args = args,
             .data = (const uint8_t *)args->packed + channel / 16 * panel_bytes,
-            .channel = channel,
+            .channel = channel - args->first_channel,
             .count = count,
         };
         size_t p = 0;
