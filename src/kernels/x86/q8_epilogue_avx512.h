@@ -107,33 +107,44 @@ OCT_INLINE OctQ8Add512 oct_q8_add_constants_avx512(const OctQ8Epilogue *epilogue
     };
 }
 
-/* q plus the residual, both as bytes in the same order. The formula's inner product is that of
- * operand b. */
+/* Bytes 4i to 4i + 3 of every lane. */
+OCT_INLINE __m512 oct_q8_widen_avx512(__m512i bytes, size_t i) {
+    const int first = 4 * (int)i;
+    const __m512i pick = _mm512_set4_epi32((int)0x80808003 + first, (int)0x80808002 + first,
+                                           (int)0x80808001 + first, (int)0x80808000 + first);
+    return _mm512_cvtepi32_ps(_mm512_shuffle_epi8(bytes, pick));
+}
+
+/* The formula's inner product is that of operand b. */
+OCT_INLINE __m512 oct_q8_add_floats_avx512(const OctQ8Add512 *constants, __m512 q, __m512 residual,
+                                           bool residual_is_a) {
+    if (residual_is_a) {
+        __m512 sum = _mm512_fmadd_ps(q, constants->ratio_q, constants->fixed);
+        return _mm512_fmadd_ps(residual, constants->ratio_residual, sum);
+    }
+    __m512 sum = _mm512_fmadd_ps(residual, constants->ratio_residual, constants->fixed);
+    return _mm512_fmadd_ps(q, constants->ratio_q, sum);
+}
+
+OCT_INLINE __m512i oct_q8_sums_to_bytes_avx512(const OctQ8Add512 *constants, const __m512i *sums) {
+    __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(sums[0], sums[1]),
+                                        _mm512_packs_epi32(sums[2], sums[3]));
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
+}
+
+/* q plus the residual, both as bytes in the same order. */
 OCT_INLINE __m512i oct_q8_add_avx512(const OctQ8Add512 *constants, __m512i q, __m512i residual,
                                      bool residual_is_a, bool bounded) {
     __m512i sums[4];
     OCT_EACH_VECTOR(i, 4, {
-        /* bytes 4i to 4i + 3 of every lane, widened */
-        const __m512i pick = _mm512_set4_epi32((int)0x80808003 + 4 * i, (int)0x80808002 + 4 * i,
-                                               (int)0x80808001 + 4 * i, (int)0x80808000 + 4 * i);
-        __m512 wide_q = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(q, pick));
-        __m512 wide_residual = _mm512_cvtepi32_ps(_mm512_shuffle_epi8(residual, pick));
-        __m512 sum;
-        if (residual_is_a) {
-            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, constants->fixed);
-            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, sum);
-        } else {
-            sum = _mm512_fmadd_ps(wide_residual, constants->ratio_residual, constants->fixed);
-            sum = _mm512_fmadd_ps(wide_q, constants->ratio_q, sum);
-        }
+        __m512 sum = oct_q8_add_floats_avx512(constants, oct_q8_widen_avx512(q, i),
+                                              oct_q8_widen_avx512(residual, i), residual_is_a);
         if (!bounded) {
             sum = _mm512_min_ps(_mm512_max_ps(sum, constants->low), constants->high);
         }
         sums[i] = _mm512_cvtps_epi32(sum);
     });
-    __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(sums[0], sums[1]),
-                                        _mm512_packs_epi32(sums[2], sums[3]));
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, constants->minimum), constants->maximum);
+    return oct_q8_sums_to_bytes_avx512(constants, sums);
 }
 
 /* Two rows of up to 32 channels, requantized as one of 64 would be: fewer packs than one by one.

@@ -32,6 +32,7 @@ OCT_INLINE OctQ8Finish oct_q8_finish_of(const OctQ8Epilogue *epilogue) {
 typedef struct OctQ8Unit512 {
     OctQ8Requantize512 requantize;
     OctQ8Add512 add;
+    __m512 zero_point, low, high; /* of q */
     __m512i table[4];
 } OctQ8Unit512;
 
@@ -40,6 +41,9 @@ OCT_INLINE void oct_q8_unit_init_avx512(OctQ8Unit512 *unit, const OctQ8Epilogue 
     unit->requantize = oct_q8_requantize_constants_avx512(epilogue);
     if (finish != OCT_Q8_FINISH_TABLE) {
         unit->add = oct_q8_add_constants_avx512(epilogue);
+        unit->zero_point = _mm512_set1_ps(epilogue->zero_point);
+        unit->low = _mm512_set1_ps(epilogue->minimum);
+        unit->high = _mm512_set1_ps(epilogue->maximum);
     }
     if (finish == OCT_Q8_FINISH_TABLE) {
         OCT_EACH_VECTOR(i, 4,
@@ -125,17 +129,40 @@ OCT_INLINE void oct_q8_store_unit_avx512(uint8_t *y, size_t stride, size_t vecto
     }
 }
 
+/* A row of 64 channels plus its residual. q, a whole number, needs no detour over bytes. */
+OCT_INLINE __m512i oct_q8_sum_unit_avx512(const OctQ8Unit512 *unit, const __m512i *acc,
+                                          const float *multipliers, __m512i residual,
+                                          bool residual_is_a) {
+    const OctQ8Add512 *add = &unit->add;
+    __m512i sums[4];
+    OCT_EACH_VECTOR(v, 4, {
+        __m512 q = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[v]), _mm512_loadu_ps(multipliers + 16 * v));
+        q = _mm512_add_ps(_mm512_roundscale_ps(q, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+                          unit->zero_point);
+        q = _mm512_min_ps(_mm512_max_ps(q, unit->low), unit->high);
+        sums[v] = _mm512_cvtps_epi32(
+            oct_q8_add_floats_avx512(add, q, oct_q8_widen_avx512(residual, v), residual_is_a));
+    });
+    return oct_q8_sums_to_bytes_avx512(add, sums);
+}
+
 OCT_INLINE void oct_q8_finish_unit_avx512(const OctQ8Unit512 *unit, OctQ8Finish finish,
                                           const __m512i *acc, const float *multipliers,
                                           size_t vectors, size_t count, uint8_t *y, size_t stride,
                                           const uint8_t *residual, size_t residual_stride) {
-    __m512i bytes = oct_q8_unit_bytes_avx512(&unit->requantize, acc, multipliers, vectors);
+    __m512i bytes;
     if (finish == OCT_Q8_FINISH_TABLE) {
+        bytes = oct_q8_unit_bytes_avx512(&unit->requantize, acc, multipliers, vectors);
         bytes = oct_q8_lookup_vbmi(unit->table, bytes);
-    }
-    if (finish != OCT_Q8_FINISH_TABLE) {
+    } else {
+        const bool residual_is_a = finish == OCT_Q8_FINISH_ADD_TO;
         __m512i other = oct_q8_load_unit_avx512(residual, residual_stride, vectors, count);
-        bytes = oct_q8_add_avx512(&unit->add, bytes, other, finish == OCT_Q8_FINISH_ADD_TO, true);
+        if (vectors == 4) {
+            bytes = oct_q8_sum_unit_avx512(unit, acc, multipliers, other, residual_is_a);
+        } else {
+            bytes = oct_q8_unit_bytes_avx512(&unit->requantize, acc, multipliers, vectors);
+            bytes = oct_q8_add_avx512(&unit->add, bytes, other, residual_is_a, true);
+        }
     }
     oct_q8_store_unit_avx512(y, stride, vectors, count, bytes);
 }
