@@ -230,14 +230,13 @@ TILE(1, 1)
     }
 #define OVERLAPPED_TILES(rows, vectors)                                                            \
     OVERLAPPED(add, rows, vectors, OCT_Q8_FINISH_ADD, 32)                                          \
+    OVERLAPPED(add_to, rows, vectors, OCT_Q8_FINISH_ADD_TO, 32)                                    \
     OVERLAPPED(table, rows, vectors, OCT_Q8_FINISH_TABLE, 16)
 OVERLAPPED_TILES(6, 4)
 OVERLAPPED_TILES(4, 4)
 OVERLAPPED_TILES(8, 3)
 OVERLAPPED_TILES(8, 2)
 OVERLAPPED_TILES(8, 1)
-OVERLAPPED(add_to, 6, 4, OCT_Q8_FINISH_ADD_TO, 32)
-OVERLAPPED(add_to, 4, 4, OCT_Q8_FINISH_ADD_TO, 32)
 
 typedef void (*TileFunction)(const Panel *panel, size_t first, size_t end);
 
@@ -257,11 +256,10 @@ static const Tiles tiles[4] = {
 static const Tiles flat_tiles = {{4, 4, 2, 1}, {tile_4x4, tile_4x4, tile_2x4, tile_1x4}};
 
 /* The first tile where it overlaps with the next one, by finish and number of vectors; the last
- * for single taps. The residual comes first only where a shortcut's convolution ends a block, which
- * is rare in narrow ones. */
+ * for single taps. */
 static const TileFunction overlapped_tiles[3][5] = {
     {add_8x1, add_8x2, add_8x3, add_6x4, add_4x4},
-    {NULL, NULL, NULL, add_to_6x4, add_to_4x4},
+    {add_to_8x1, add_to_8x2, add_to_8x3, add_to_6x4, add_to_4x4},
     {table_8x1, table_8x2, table_8x3, table_6x4, table_4x4},
 };
 
@@ -283,9 +281,7 @@ static void kernel(const OctQ8ConvArgs *args) {
             size_t rows = chosen->rows[i];
             TileFunction function = chosen->tiles[i];
             if (i == 0 && finish != OCT_Q8_FINISH_OTHER) {
-                size_t column = chosen == &flat_tiles ? 4 : vectors - 1;
-                function =
-                    overlapped_tiles[finish][column] ? overlapped_tiles[finish][column] : function;
+                function = overlapped_tiles[finish][chosen == &flat_tiles ? 4 : vectors - 1];
             }
             function(&panel, p, args->pixels);
             p += (args->pixels - p) / rows * rows;
