@@ -1,5 +1,6 @@
 #include "ir/graph.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static OctAttribute *find(const OctNode *node, const char *name) {
@@ -178,5 +179,24 @@ bool oct_node_set_graph(OctGraph *graph, OctNode *node, const char *name, OctGra
     attribute->type = OCT_ATTRIBUTE_GRAPH;
     attribute->count = 1;
     attribute->v.graph = child;
+    return true;
+}
+
+bool oct_node_include(OctGraph *graph, OctNode *node, const char *op_type, const char *name,
+                      const OctNotes *notes) {
+    enum { LONGEST = 4096 }; /* a chain of many nodes stops there */
+    const char *own = node->notes.doc ? node->notes.doc : "";
+    const char *doc = notes && notes->doc ? notes->doc : "";
+    size_t length = strlen(own) + strlen(op_type) + strlen(name) + strlen(doc) + 32;
+    if (length > LONGEST) {
+        return true;
+    }
+    char *text = oct_arena_alloc(graph->arena, length);
+    if (!text) {
+        return false;
+    }
+    snprintf(text, length, "%s%sincludes %s '%s'%s%s", own, *own ? "\n" : "", op_type, name,
+             *doc ? ": " : "", doc);
+    node->notes.doc = text;
     return true;
 }

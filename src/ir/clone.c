@@ -33,6 +33,7 @@ static OctValue *clone_value(OctGraph *to, const OctValue *value) {
     copy->constant = oct_constant_retain(value->constant);
     copy->origin = value->origin;
     copy->channels_last = value->channels_last;
+    copy->doc = value->doc ? oct_arena_strdup(to->arena, value->doc) : NULL;
     if (value->known) {
         copy->known = oct_arena_memdup(to->arena, value->known,
                                        (size_t)value->known_count * sizeof *value->known);
@@ -87,6 +88,19 @@ static OctetStatus clone_attributes(OctGraph *to, const OctNode *node, OctNode *
     return OCTET_OK;
 }
 
+/* What there is no memory for is left out. */
+static OctNotes clone_notes(OctGraph *to, const OctNotes *notes) {
+    OctNotes copy = {0};
+    if (notes->doc) {
+        copy.doc = oct_arena_strdup(to->arena, notes->doc);
+    }
+    if (notes->metadata) {
+        copy.metadata = oct_arena_memdup(to->arena, notes->metadata, notes->metadata_bytes);
+        copy.metadata_bytes = copy.metadata ? notes->metadata_bytes : 0;
+    }
+    return copy;
+}
+
 static OctetStatus clone_node(const OctNode *node, OctGraph *to, const Scope *scope,
                               OctetDiagnostic *diagnostic) {
     OctNode *copy = oct_graph_add_node(to, node->op_type, node->domain, node->name, node->inputs,
@@ -115,6 +129,11 @@ static OctetStatus clone_node(const OctNode *node, OctGraph *to, const Scope *sc
     if (node->activation_name) {
         copy->activation_name = oct_arena_strdup(to->arena, node->activation_name);
     }
+    if (node->activation_input) {
+        copy->activation_input = oct_arena_strdup(to->arena, node->activation_input);
+    }
+    copy->notes = clone_notes(to, &node->notes);
+    copy->activation_notes = clone_notes(to, &node->activation_notes);
     if (node->float_reason) {
         copy->float_reason = oct_arena_strdup(to->arena, node->float_reason);
     }
@@ -169,6 +188,9 @@ OctetStatus oct_graph_clone(const OctGraph *graph, OctGraph **clone, OctetDiagno
     to->producer_name = copy_text(to, graph->producer_name);
     to->producer_version = copy_text(to, graph->producer_version);
     to->doc = copy_text(to, graph->doc);
+    to->graph_doc = copy_text(to, graph->graph_doc);
+    to->model_domain = copy_text(to, graph->model_domain);
+    to->model_version = graph->model_version;
     for (int32_t i = 0; i < graph->symbol_count && done; i++) {
         done = oct_graph_symbol(to, graph->symbols[i]) != OCT_DIM_UNKNOWN;
     }

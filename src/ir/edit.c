@@ -58,6 +58,7 @@ OctetStatus oct_graph_replace_uses(OctGraph *graph, OctValue *from, OctValue *to
             graph->outputs[i] = to;
             to->is_output = true;
             to->name = from->name;
+            to->doc = from->doc ? from->doc : to->doc;
             from->name = name;
             from->is_output = false;
             /* both names are in the map already, so that setting can't fail */

@@ -66,6 +66,7 @@ struct OctetValue {
     OctetQParams qparams;  /* dtype NONE: not quantized; arrays live in the arena */
     OctConstant *constant; /* NULL unless constant */
     OctNode *producer;     /* NULL for inputs and constants */
+    const char *doc;       /* what the file says of an input or output, or NULL */
     int32_t id;            /* index in graph->values; stable until oct_graph_compact */
     bool is_input;
     bool is_output; /* kept by oct_graph_set_outputs and friends */
@@ -134,6 +135,15 @@ typedef struct OctFusion {
     OctActivation activation; /* after the residual */
 } OctFusion;
 
+/* What a file says about a node besides what it computes. */
+typedef struct OctNotes {
+    const char *doc; /* NULL for none */
+    /* The node's metadata as the message's bytes: those of NodeProto.metadata_props (ONNX 1.16)
+     * from the first one's length on. */
+    const uint8_t *metadata;
+    size_t metadata_bytes;
+} OctNotes;
+
 struct OctetNode {
     const char *name; /* unique, never empty */
     const char *op_type;
@@ -148,10 +158,13 @@ struct OctetNode {
     OctAttribute *attributes;
     int32_t attribute_count, attribute_capacity;
     OctActivation activation;
-    const char *activation_name; /* of the node that the activation was in the file, or NULL */
-    int64_t file_order;          /* its place in the file that it was read from */
-    const OctFusion *fusion;     /* NULL except in the engine's clones */
-    const char *float_reason;    /* set by convert: why the node stays in float; NULL otherwise */
+    /* Of the node that the activation was in the file, and of what that node read; NULL if it was
+     * none. */
+    const char *activation_name, *activation_input;
+    OctNotes notes, activation_notes;
+    int64_t file_order;       /* its place in the file that it was read from */
+    const OctFusion *fusion;  /* NULL except in the engine's clones */
+    const char *float_reason; /* set by convert: why the node stays in float; NULL otherwise */
     bool keep_float; /* the engine, on its clone: no int8 kernel takes this node on its grids */
     bool hold;       /* passes leave it as it is: see octet_fuse_modules */
     bool refused;    /* import found a fault with it: see ir/findings.h */
@@ -190,7 +203,9 @@ struct OctetGraph {
     OctOpset *opsets; /* root only: what the file imports */
     int32_t opset_count, opset_capacity;
     int64_t ir_version;
-    const char *producer_name, *producer_version, *doc; /* may be NULL */
+    int64_t model_version;
+    const char *producer_name, *producer_version, *doc, *model_domain; /* may be NULL */
+    const char *graph_doc;
     /* Root only, and not in clones: the file it was loaded from, if that stays in memory, and the
      * packed section in it (base/blocks.h), NULL for none. */
     OctMapping *file;
@@ -262,6 +277,11 @@ enum { OCT_STUB_QUANT = 1, OCT_STUB_DEQUANT = 2 };
  * as OCTET_KIND_ bits, and its element type. */
 #define OCT_TYPE_KIND "octet_kind"
 #define OCT_TYPE_DTYPE "octet_dtype"
+
+/* Notes in the node's documentation that it computes what another one did, which is going to be
+ * removed: "includes Relu 'relu_3'". False when out of memory. */
+bool oct_node_include(OctGraph *graph, OctNode *node, const char *op_type, const char *name,
+                      const OctNotes *notes);
 
 /* ---- editing ---- */
 /* Input k of a node, NULL if it is absent. */

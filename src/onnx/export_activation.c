@@ -44,6 +44,9 @@ static OctNode *add_activation(OctGraph *graph, const OctNode *node, OctValue *f
     OctNode *made =
         oct_graph_add_node(graph, relu ? "Relu" : "Clip", "",
                            node->activation_name ? node->activation_name : name, &from, 1, &to, 1);
+    if (made) {
+        made->notes = node->activation_notes;
+    }
     if (!made || relu) {
         return made;
     }
@@ -67,7 +70,8 @@ OctetStatus oct_export_activations(OctGraph *graph, OctetDiagnostic *diagnostic)
         }
         char name[256];
         oct_export_name(name, sizeof name, output->name, "linear");
-        OctValue *linear = oct_graph_add_value(graph, name);
+        OctValue *linear =
+            oct_graph_add_value(graph, node->activation_input ? node->activation_input : name);
         if (!linear) {
             return oct_fail_memory(diagnostic);
         }

@@ -50,6 +50,7 @@ OctetStatus oct_unfold_output(const OctUnfold *unfold, OctValue *value, OctValue
         return oct_fail_memory(unfold->diagnostic);
     }
     made->name = value->name;
+    made->doc = value->doc;
     value->name = name;
     for (int32_t i = 0; i < graph->output_count; i++) {
         if (graph->outputs[i] == value) {

@@ -2,6 +2,7 @@
  * constants' data. */
 #include "base/diag.h"
 #include "onnx/export.h"
+#include "onnx/notes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -199,6 +200,7 @@ static OctetStatus make_info(const Builder *builder, const OctValue *value,
     }
     *made = info;
     info->name = (char *)value->name;
+    info->doc_string = (char *)value->doc;
     if (value->dtype == OCTET_DTYPE_NONE) {
         return OCTET_OK;
     }
@@ -290,6 +292,9 @@ static OctetStatus make_node(Builder *builder, const OctNode *node, Onnx__NodePr
     proto->name = (char *)node->name;
     proto->op_type = (char *)node->op_type;
     proto->domain = *node->domain ? (char *)node->domain : NULL;
+    if (!oct_notes_export(builder->root->arena, &node->notes, proto)) {
+        return out_of_memory(builder);
+    }
     proto->n_input = (size_t)node->input_count;
     proto->n_output = (size_t)node->output_count;
     OCT_TRY(make_names(builder, node->inputs, node->input_count, &proto->input));
@@ -411,6 +416,7 @@ static OctetStatus make_graph(Builder *builder, OctGraph *graph, Onnx__GraphProt
     }
     *made = proto;
     proto->name = (char *)(graph->name && *graph->name ? graph->name : "graph");
+    proto->doc_string = (char *)graph->graph_doc;
     proto->node = nodes;
     proto->n_node = (size_t)graph->node_count;
     for (int32_t i = 0; i < graph->node_count; i++) {
@@ -460,6 +466,9 @@ OctetStatus oct_export_model(OctGraph *graph, const OctExternalWriter *external,
     model->producer_name = (char *)"octet";
     model->producer_version = (char *)octet_version();
     model->doc_string = (char *)graph->doc;
+    model->domain = (char *)graph->model_domain;
+    model->has_model_version = graph->model_version != 0;
+    model->model_version = graph->model_version;
     *made = model;
     OCT_TRY(make_lists(&builder, model));
     return make_graph(&builder, graph, &model->graph);

@@ -341,8 +341,16 @@ static bool bounds_of(const OctNode *node, float *minimum, float *maximum) {
     return true;
 }
 
-/* Lets the producer make the activation's output. */
-static void skip_node(OctGraph *graph, const OctUses *uses, OctNode *node) {
+/* The activation is no node of its own then: its name stands with the operator that does it. */
+static bool note_activation(OctGraph *graph, OctNode *node) {
+    bool relu = node->activation.minimum == 0 && node->activation.maximum == INFINITY;
+    return !node->activation_name ||
+           oct_node_include(graph, node, relu ? "Relu" : "Clip", node->activation_name,
+                            &node->activation_notes);
+}
+
+/* Lets the producer make the activation's output. False when out of memory. */
+static bool skip_node(OctGraph *graph, const OctUses *uses, OctNode *node) {
     float minimum;
     float maximum;
     OctValue *input = oct_node_input(node, 0);
@@ -352,30 +360,36 @@ static void skip_node(OctGraph *graph, const OctUses *uses, OctNode *node) {
         oct_value_quantized(input) || input->is_output ||
         producer->activation.kind != OCT_ACTIVATION_NONE || oct_uses_single(uses, input) != node ||
         !grid_cuts(&node->outputs[0]->qparams, minimum, maximum)) {
-        return;
+        return true;
     }
     OctValue *output = node->outputs[0];
     oct_graph_remove_node(graph, node);
     producer->outputs[0] = output;
     output->producer = producer;
     input->producer = NULL;
+    return oct_node_include(graph, producer, node->op_type, node->name, &node->notes);
 }
 
 OctetStatus oct_absorb_activations(OctGraph *graph, OctetDiagnostic *diagnostic) {
     OctUses uses;
     OCT_TRY(oct_graph_uses(graph, &uses, diagnostic));
-    for (int32_t i = 0; i < graph->node_count; i++) {
+    bool done = true;
+    for (int32_t i = 0; i < graph->node_count && done; i++) {
         OctNode *node = graph->nodes[i];
         const OctValue *output = oct_node_output(node, 0);
         if (node->activation.kind != OCT_ACTIVATION_NONE && output &&
             grid_cuts(&output->qparams, node->activation.minimum, node->activation.maximum)) {
+            done = note_activation(graph, node);
             node->activation = (OctActivation){0};
         }
-        if (!node->dead) {
-            skip_node(graph, &uses, node);
+        if (done && !node->dead) {
+            done = skip_node(graph, &uses, node);
         }
     }
     oct_uses_free(&uses);
+    if (!done) {
+        return oct_fail_memory(diagnostic);
+    }
     for (int32_t i = 0; i < graph->child_count; i++) {
         OCT_TRY(oct_absorb_activations(graph->children[i], diagnostic));
     }

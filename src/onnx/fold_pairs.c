@@ -123,6 +123,7 @@ static void swap_output(OctGraph *graph, OctValue *from, OctValue *to) {
     to->is_output = true;
     from->is_output = false;
     to->name = from->name;
+    to->doc = from->doc ? from->doc : to->doc;
     from->name = name;
     /* both names are in the map already, so that setting can't fail */
     (void)oct_names_set(&graph->value_names, to->name, to);

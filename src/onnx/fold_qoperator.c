@@ -29,6 +29,7 @@ static OctNode *add_node(const Rewrite *rewrite, const char *op_type, const char
         oct_graph_add_node(rewrite->graph, op_type, "", name, inputs, count, &output, 1);
     if (node) {
         node->opset = rewrite->opset;
+        node->file_order = rewrite->node->file_order;
     }
     return node;
 }
@@ -99,6 +100,7 @@ static OctetStatus replace(const Rewrite *rewrite, const char *op_type, OctValue
         node->attribute_count = attribute_count;
         return oct_fail_memory(rewrite->diagnostic);
     }
+    (*made)->notes = node->notes;
     (*made)->attributes = attributes;
     (*made)->attribute_count = attribute_count;
     (*made)->attribute_capacity = attribute_count;

@@ -182,7 +182,10 @@ static OctetStatus import_header(OctGraph *graph, const Parts *parts, OctetDiagn
     bool copied = copy_text(graph, parts->graph->name, &name) &&
                   copy_text(graph, model->producer_name, &graph->producer_name) &&
                   copy_text(graph, model->producer_version, &graph->producer_version) &&
-                  copy_text(graph, model->doc_string, &graph->doc);
+                  copy_text(graph, model->doc_string, &graph->doc) &&
+                  copy_text(graph, model->domain, &graph->model_domain) &&
+                  copy_text(graph, parts->graph->doc_string, &graph->graph_doc);
+    graph->model_version = model->model_version;
     graph->name = name ? name : "graph";
     graph->ir_version = model->ir_version;
     if (model->n_metadata_props > MAX_METADATA) {

@@ -90,6 +90,12 @@ static OctetStatus import_sparse(OctImport *import, OctScope *scope,
     return add_constant(import, scope, name, tensor);
 }
 
+static bool set_doc(OctGraph *graph, OctValue *value, const Onnx__ValueInfoProto *info) {
+    const char *doc = oct_text(info->doc_string);
+    value->doc = *doc ? oct_arena_strdup(graph->arena, doc) : value->doc;
+    return !*doc || value->doc;
+}
+
 static OctetStatus import_input(OctImport *import, OctScope *scope,
                                 const Onnx__ValueInfoProto *info) {
     const char *name = oct_text(info->name);
@@ -105,7 +111,7 @@ static OctetStatus import_input(OctImport *import, OctScope *scope,
     }
     OctValue *value = oct_graph_add_value(scope->graph, oct_import_name(import, scope, name));
     OCT_TRY(declare(import, scope, name, value));
-    if (!oct_graph_add_input(scope->graph, value)) {
+    if (!oct_graph_add_input(scope->graph, value) || !set_doc(scope->graph, value, info)) {
         return oct_fail_memory(import->diagnostic);
     }
     return oct_import_input_type(import, scope->graph, info, value);
@@ -188,7 +194,7 @@ static OctetStatus import_output(OctImport *import, OctScope *scope,
         }
         value = made;
     }
-    if (!oct_graph_add_output(graph, value)) {
+    if (!oct_graph_add_output(graph, value) || !set_doc(graph, value, info)) {
         return oct_fail_memory(import->diagnostic);
     }
     return value->producer ? oct_import_hint(import, value, info->type) : OCTET_OK;

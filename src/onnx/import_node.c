@@ -2,6 +2,7 @@
 #include "base/tensor.h"
 #include "ir/op.h"
 #include "onnx/import.h"
+#include "onnx/notes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -378,6 +379,9 @@ OctetStatus oct_import_node(OctImport *import, OctScope *scope, const Onnx__Node
     }
     node->opset = oct_scope_opset(scope, domain);
     node->file_order = order;
+    if (!oct_notes_import(scope->graph->arena, proto, &node->notes)) {
+        return oct_fail_memory(import->diagnostic);
+    }
     OCT_TRY(oct_graph_fault(scope->graph, node, unknown.status, &unknown));
     for (size_t i = 0; i < proto->n_attribute; i++) {
         OCT_TRY(import_attribute(import, scope, node, proto->attribute[i]));

@@ -205,6 +205,10 @@ static OctetStatus try_fold(OctGraph *graph, OctNode *node, const OctUses *uses,
     if (fits) {
         status = apply(graph, layer, weight_axis(layer), &affine, diagnostic);
     }
+    if (fits && status == OCTET_OK &&
+        !oct_node_include(graph, layer, node->op_type, node->name, &node->notes)) {
+        status = oct_fail_memory(diagnostic);
+    }
     if (fits && status == OCTET_OK) {
         OctValue *output = node->outputs[0];
         oct_graph_remove_node(graph, node);

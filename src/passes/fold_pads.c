@@ -60,7 +60,8 @@ static OctetStatus fold(OctGraph *graph, OctNode *conv, OctNode *pad, OctetDiagn
         sum[i] = (count ? own[i] : 0) + pads[2 + i];
         sum[spatial + i] = (count ? own[spatial + i] : 0) + pads[rank + 2 + i];
     }
-    if (!oct_node_set_ints(graph, conv, "pads", sum, 2 * spatial)) {
+    if (!oct_node_set_ints(graph, conv, "pads", sum, 2 * spatial) ||
+        !oct_node_include(graph, conv, pad->op_type, pad->name, &pad->notes)) {
         return oct_fail_memory(diagnostic);
     }
     conv->inputs[0] = pad->inputs[0];

@@ -74,6 +74,19 @@ static OctActivation combine(const OctActivation *first, const OctActivation *se
     return both;
 }
 
+/* Keeps what the file calls the activation, of two the last. */
+static bool take_over(OctGraph *graph, OctNode *carrier, const OctNode *node,
+                      const OctValue *input) {
+    bool two = carrier->activation_name != NULL;
+    bool relu = carrier->activation.minimum == 0 && carrier->activation.maximum == INFINITY;
+    bool noted = !two || oct_node_include(graph, carrier, relu ? "Relu" : "Clip",
+                                          carrier->activation_name, &carrier->activation_notes);
+    carrier->activation_input = two ? carrier->activation_input : input->name;
+    carrier->activation_name = node->name;
+    carrier->activation_notes = node->notes;
+    return noted;
+}
+
 OctetStatus oct_pass_fuse_activations(OctGraph *graph, OctetDiagnostic *diagnostic) {
     OctUses uses;
     OCT_TRY(oct_graph_uses(graph, &uses, diagnostic));
@@ -94,9 +107,12 @@ OctetStatus oct_pass_fuse_activations(OctGraph *graph, OctetDiagnostic *diagnost
         }
         OctNode *carrier = input->producer;
         OctValue *output = node->outputs[0];
+        if (!take_over(graph, carrier, node, input)) {
+            status = oct_fail_memory(diagnostic);
+            continue;
+        }
         oct_graph_remove_node(graph, node);
         carrier->activation = combine(&carrier->activation, &clip);
-        carrier->activation_name = node->name;
         carrier->outputs[0] = output;
         output->producer = carrier;
         input->producer = NULL;
