@@ -189,7 +189,7 @@ OCT_INLINE void overlapped(const Panel *panel, size_t first, size_t end, size_t 
             multiply(x, weights + t * k * 16 * vectors, 0, k, rows, vectors, acc);
         }
         y = (uint8_t *)args->output + pixel * args->output_stride + panel->channel;
-        if (finish != OCT_Q8_FINISH_TABLE) {
+        if (finish == OCT_Q8_FINISH_ADD || finish == OCT_Q8_FINISH_ADD_TO) {
             residual = args->residual + pixel * args->residual_stride + panel->channel;
         }
     }
@@ -237,6 +237,10 @@ OVERLAPPED_TILES(4, 4)
 OVERLAPPED_TILES(8, 3)
 OVERLAPPED_TILES(8, 2)
 OVERLAPPED_TILES(8, 1)
+OVERLAPPED(plain, 6, 4, OCT_Q8_FINISH_PLAIN, 8)
+OVERLAPPED(plain, 8, 3, OCT_Q8_FINISH_PLAIN, 8)
+OVERLAPPED(plain, 8, 2, OCT_Q8_FINISH_PLAIN, 8)
+OVERLAPPED(plain, 8, 1, OCT_Q8_FINISH_PLAIN, 8)
 
 typedef void (*TileFunction)(const Panel *panel, size_t first, size_t end);
 
@@ -256,11 +260,12 @@ static const Tiles tiles[4] = {
 static const Tiles flat_tiles = {{4, 4, 2, 1}, {tile_4x4, tile_4x4, tile_2x4, tile_1x4}};
 
 /* The first tile where it overlaps with the next one, by finish and number of vectors; the last
- * for single taps. */
-static const TileFunction overlapped_tiles[3][5] = {
+ * for single taps, where a plain epilogue gains nothing by it. */
+static const TileFunction overlapped_tiles[4][5] = {
     {add_8x1, add_8x2, add_8x3, add_6x4, add_4x4},
     {add_to_8x1, add_to_8x2, add_to_8x3, add_to_6x4, add_to_4x4},
     {table_8x1, table_8x2, table_8x3, table_6x4, table_4x4},
+    {plain_8x1, plain_8x2, plain_8x3, plain_6x4, tile_4x4},
 };
 
 static void kernel(const OctQ8ConvArgs *args) {

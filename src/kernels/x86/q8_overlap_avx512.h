@@ -11,6 +11,7 @@ typedef enum OctQ8Finish {
     OCT_Q8_FINISH_ADD,    /* q + residual, without tables */
     OCT_Q8_FINISH_ADD_TO, /* residual + q */
     OCT_Q8_FINISH_TABLE,  /* table[q]; needs AVX512-VBMI */
+    OCT_Q8_FINISH_PLAIN,  /* q */
     OCT_Q8_FINISH_OTHER   /* none of these: a whole tile at once */
 } OctQ8Finish;
 
@@ -24,8 +25,10 @@ OCT_INLINE OctQ8Finish oct_q8_finish_of(const OctQ8Epilogue *epilogue) {
                : epilogue->residual_is_a ? OCT_Q8_FINISH_ADD_TO
                                          : OCT_Q8_FINISH_ADD;
     }
-    return epilogue->table && __builtin_cpu_supports("avx512vbmi") ? OCT_Q8_FINISH_TABLE
-                                                                   : OCT_Q8_FINISH_OTHER;
+    if (!epilogue->table) {
+        return OCT_Q8_FINISH_PLAIN;
+    }
+    return __builtin_cpu_supports("avx512vbmi") ? OCT_Q8_FINISH_TABLE : OCT_Q8_FINISH_OTHER;
 }
 
 /* What a kernel call's units share. */
@@ -39,7 +42,7 @@ typedef struct OctQ8Unit512 {
 OCT_INLINE void oct_q8_unit_init_avx512(OctQ8Unit512 *unit, const OctQ8Epilogue *epilogue,
                                         OctQ8Finish finish) {
     unit->requantize = oct_q8_requantize_constants_avx512(epilogue);
-    if (finish != OCT_Q8_FINISH_TABLE) {
+    if (finish == OCT_Q8_FINISH_ADD || finish == OCT_Q8_FINISH_ADD_TO) {
         unit->add = oct_q8_add_constants_avx512(epilogue);
         unit->zero_point = _mm512_set1_ps(epilogue->zero_point);
         unit->low = _mm512_set1_ps(epilogue->minimum);
@@ -151,7 +154,9 @@ OCT_INLINE void oct_q8_finish_unit_avx512(const OctQ8Unit512 *unit, OctQ8Finish 
                                           size_t vectors, size_t count, uint8_t *y, size_t stride,
                                           const uint8_t *residual, size_t residual_stride) {
     __m512i bytes;
-    if (finish == OCT_Q8_FINISH_TABLE) {
+    if (finish == OCT_Q8_FINISH_PLAIN) {
+        bytes = oct_q8_unit_bytes_avx512(&unit->requantize, acc, multipliers, vectors);
+    } else if (finish == OCT_Q8_FINISH_TABLE) {
         bytes = oct_q8_unit_bytes_avx512(&unit->requantize, acc, multipliers, vectors);
         bytes = oct_q8_lookup_vbmi(unit->table, bytes);
     } else {
