@@ -75,7 +75,7 @@ static OctetGraph *network(bool quantized) {
             assert_int_equal(octet_quantize(oct_value_tensor(value), &q, OCTET_QUANTIZE_DIVIDE,
                                             &integers, NULL, NULL),
                              OCTET_OK);
-            assert_true(oct_graph_set_constant(graph, value, integers));
+            assert_true(oct_value_set_constant(value, integers));
         }
     }
     graph->quantized = quantized;

@@ -32,6 +32,24 @@ void oct_arena_free(OctArena *arena) {
     oct_free(arena);
 }
 
+void oct_arena_clear(OctArena *arena) {
+    Block *kept = NULL;
+    for (Block *block = arena->blocks, *next; block; block = next) {
+        next = block->next;
+        if (kept || block->size > BLOCK_BYTES) {
+            oct_free(block);
+        } else {
+            kept = block;
+        }
+    }
+    if (kept) {
+        memset(kept->data, 0, kept->used);
+        kept->used = 0;
+        kept->next = NULL;
+    }
+    arena->blocks = kept;
+}
+
 void *oct_arena_alloc(OctArena *arena, size_t size) {
     size_t padded;
     if (!oct_add_size(size ? size : 1, sizeof(max_align_t) - 1, &padded)) {

@@ -1,8 +1,10 @@
 #include "base/blocks.h"
 
 #include "base/diag.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +53,7 @@ struct OctBlocks {
     const uint8_t *section;
     const uint8_t *table; /* entries, not aligned */
     uint64_t entry_count;
-    uint64_t filled_bytes;
+    atomic_uint_least64_t filled_bytes;
     Chunk *chunks;
     bool recording;
     Note *notes;
@@ -64,25 +66,6 @@ static size_t round_up(size_t value, size_t unit) {
 
 /* ---- identities ---- */
 
-static uint64_t mix(uint64_t state, uint64_t word) {
-    state = (state ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return state ^ state >> 29;
-}
-
-static uint64_t mix_bytes(uint64_t state, const void *data, size_t bytes) {
-    const uint8_t *from = data;
-    state = mix(state, bytes);
-    while (bytes > 0) {
-        uint64_t word = 0;
-        size_t step = bytes < sizeof word ? bytes : sizeof word;
-        memcpy(&word, from, step);
-        state = mix(state, word);
-        from += step;
-        bytes -= step;
-    }
-    return state;
-}
-
 static bool lies_in(const OctMapping *file, const OctBlockPart *part) {
     uintptr_t data = (uintptr_t)part->data;
     uintptr_t begin = file ? (uintptr_t)oct_mapping_data(file) : 0;
@@ -91,16 +74,16 @@ static bool lies_in(const OctMapping *file, const OctBlockPart *part) {
 }
 
 static uint64_t identify(const OctBlocks *blocks, const OctBlockRequest *request) {
-    uint64_t state = mix_bytes(request->bytes, request->kernel, strlen(request->kernel));
+    uint64_t state = oct_hash_bytes(request->bytes, request->kernel, strlen(request->kernel));
     for (size_t i = 0; i < OCT_BLOCK_PARTS; i++) {
         const OctBlockPart *part = &request->parts[i];
         if (!part->data) {
-            state = mix(state, 0);
+            state = oct_hash_word(state, 0);
         } else if (lies_in(blocks->file, part)) {
             size_t place = (size_t)((const uint8_t *)part->data - oct_mapping_data(blocks->file));
-            state = mix(mix(mix(state, 1), place), part->bytes);
+            state = oct_hash_word(oct_hash_word(oct_hash_word(state, 1), place), part->bytes);
         } else {
-            state = mix_bytes(mix(state, 2), part->data, part->bytes);
+            state = oct_hash_bytes(oct_hash_word(state, 2), part->data, part->bytes);
         }
     }
     return state;
@@ -242,7 +225,7 @@ void oct_blocks_free(OctBlocks *blocks) {
 }
 
 uint64_t oct_blocks_filled_bytes(const OctBlocks *blocks) {
-    return blocks->filled_bytes;
+    return atomic_load_explicit(&blocks->filled_bytes, memory_order_relaxed);
 }
 
 uint64_t oct_blocks_recorded_bytes(const OctBlocks *blocks) {
@@ -282,7 +265,7 @@ OctetStatus oct_block_get(OctBlocks *blocks, const OctBlockRequest *request, Oct
         if (found) {
             block->data = (uint8_t *)(uintptr_t)found;
             block->filled = true;
-            blocks->filled_bytes += request->bytes;
+            atomic_fetch_add_explicit(&blocks->filled_bytes, request->bytes, memory_order_relaxed);
         }
     }
     if (!block->filled) {

@@ -40,7 +40,7 @@ void oct_block_free(OctBlock *block);
  * with a warning. NULL when out of memory. */
 OctBlocks *oct_blocks_create(OctMapping *file, const uint8_t *section, size_t section_bytes);
 void oct_blocks_free(OctBlocks *blocks); /* NULL is fine */
-/* Bytes that come from the section so far. */
+/* Bytes that come from the section so far. From any thread. */
 uint64_t oct_blocks_filled_bytes(const OctBlocks *blocks);
 
 /* From now on all blocks are noted, for oct_blocks_section. */

@@ -166,6 +166,19 @@ static void write_integer(OctetDType type, char *destination, int64_t value) {
     }
 }
 
+/* What zero points take, of which a model has thousands. */
+static void widen(OctetDType from, const void *source, int32_t *out, int64_t count) {
+    if (from == OCTET_U8) {
+        for (int64_t i = 0; i < count; i++) {
+            out[i] = ((const uint8_t *)source)[i];
+        }
+    } else {
+        for (int64_t i = 0; i < count; i++) {
+            out[i] = ((const int8_t *)source)[i];
+        }
+    }
+}
+
 OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const void *source,
                         int64_t count, OctetDiagnostic *diagnostic) {
     size_t to_size = octet_dtype_size(to);
@@ -178,6 +191,10 @@ OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const
         if (count > 0) {
             memcpy(destination, source, (size_t)count * to_size);
         }
+        return OCTET_OK;
+    }
+    if (to == OCTET_S32 && (from == OCTET_U8 || from == OCTET_S8)) {
+        widen(from, source, destination, count);
         return OCTET_OK;
     }
     char *out = destination;

@@ -23,6 +23,7 @@ enum { CPU_COUNT = sizeof cpu_names / sizeof cpu_names[0] };
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static OctetCpu best_cpu;
 static atomic_int current_cpu;
+static bool has_avx_vnni; /* cpuid takes microseconds where a hypervisor answers it */
 static size_t l1_bytes = 32 * 1024;
 static size_t l2_bytes = 512 * 1024;
 
@@ -47,7 +48,7 @@ bool octet_cpu_parse(const char *name, OctetCpu *cpu) {
 
 /* AVX2 with VNNI is the one level that does not follow from a higher one: there are CPUs with
  * AVX-512 VNNI that lack its VEX form. */
-static bool has_avx_vnni(void) {
+static bool detect_avx_vnni(void) {
 #if defined(__x86_64__)
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
@@ -60,7 +61,7 @@ bool oct_cpu_has(OctetCpu current, OctetCpu level) {
     if (level == OCTET_CPU_PORTABLE) {
         return true;
     }
-    if (level == OCTET_CPU_AVX2_VNNI && !has_avx_vnni()) {
+    if (level == OCTET_CPU_AVX2_VNNI && !has_avx_vnni) {
         return false;
     }
     return (current >= OCTET_CPU_NEON) == (level >= OCTET_CPU_NEON) && level <= current;
@@ -74,7 +75,7 @@ static OctetCpu detect(void) {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
         return OCTET_CPU_AVX512_VNNI;
     }
-    if (avx2 && has_avx_vnni()) {
+    if (avx2 && has_avx_vnni) {
         return OCTET_CPU_AVX2_VNNI;
     }
     return avx2 ? OCTET_CPU_AVX2 : OCTET_CPU_PORTABLE;
@@ -86,6 +87,7 @@ static OctetCpu detect(void) {
 }
 
 static void initialize(void) {
+    has_avx_vnni = detect_avx_vnni();
     if (cpuinfo_initialize()) {
         best_cpu = detect();
         const struct cpuinfo_cache *l1 = cpuinfo_get_l1d_caches();

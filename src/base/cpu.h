@@ -4,8 +4,8 @@
 
 #include "octet/status.h"
 
-/* True if kernels of `level` may run under the current level: level <= current within an
- * architecture; portable always. */
+/* True if kernels of `level` may run under the current level (as octet_get_cpu or oct_cpu_best give
+ * it): level <= current within an architecture; portable always. */
 bool oct_cpu_has(OctetCpu current, OctetCpu level);
 /* The best level of this machine, whatever OCTET_CPU says. */
 OctetCpu oct_cpu_best(void);

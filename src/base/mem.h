@@ -36,6 +36,7 @@ bool oct_grow(void *items_pointer, int32_t *capacity, int32_t needed, size_t ele
 typedef struct OctArena OctArena;
 OctArena *oct_arena_create(void);
 void oct_arena_free(OctArena *arena);
+void oct_arena_clear(OctArena *arena); /* frees all that is in it; keeps a block for what follows */
 void *oct_arena_alloc(OctArena *arena, size_t size);
 void *oct_arena_array(OctArena *arena, size_t count, size_t size); /* checked product */
 char *oct_arena_strdup(OctArena *arena, const char *text);

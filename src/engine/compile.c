@@ -119,8 +119,12 @@ static OctetStatus add_step(OctCompile *c, const OctNode *node) {
     if (view) {
         return OCTET_OK;
     }
+    const OctBlocks *blocks = oct_pack_blocks(c->session->packs);
+    uint64_t mapped = oct_blocks_filled_bytes(blocks);
     OctetStatus status = oct_prepare_node(c->session, plan->graph, node, &step->op, c->diagnostic);
-    forget_weights(node);
+    if (oct_blocks_filled_bytes(blocks) == mapped) { /* else nothing has read the weights */
+        forget_weights(node);
+    }
     step->is_long = step->op.macs > LONG_WORK || step->bytes > LONG_WORK;
     if (status == OCTET_OK && step->op.workspace_bytes > plan->workspace_bytes) {
         plan->workspace_bytes = step->op.workspace_bytes;

@@ -108,21 +108,6 @@ static OctetStatus derive(void *user, OctetTensor **tensor, OctetDiagnostic *dia
     return oct_node_evaluate(fold->graph, fold->node, SIZE_MAX, tensor, diagnostic);
 }
 
-/* A value of a node that goes away becomes a constant, in place. */
-static OctetStatus become_constant(OctGraph *graph, OctValue *value, OctConstant *constant,
-                                   OctetDiagnostic *diagnostic) {
-    const OctetTensor *tensor = oct_constant_tensor(constant);
-    if (!oct_graph_set_qparams(graph, value, &tensor->qparams)) {
-        return oct_fail_memory(diagnostic);
-    }
-    value->constant = oct_constant_retain(constant);
-    value->producer = NULL;
-    value->dtype = oct_value_quantized(value) ? OCTET_F32 : tensor->dtype;
-    value->shape = tensor->shape;
-    value->known = NULL;
-    return OCTET_OK;
-}
-
 static OctetStatus fold_node(OctGraph *graph, OctNode *node, const OctPackKey *key,
                              OctPackStore *packs, OctetDiagnostic *diagnostic) {
     Fold fold = {graph, node};
@@ -130,9 +115,8 @@ static OctetStatus fold_node(OctGraph *graph, OctNode *node, const OctPackKey *k
     OctValue *output = node->outputs[0];
     OCT_TRY(oct_pack_constant(packs, key, derive, &fold, &constant, diagnostic));
     oct_graph_remove_node(graph, node);
-    OctetStatus status = become_constant(graph, output, constant, diagnostic);
-    oct_constant_release(constant);
-    return status;
+    oct_value_take_constant(output, constant);
+    return OCTET_OK;
 }
 
 /* Conversions and permutations keep a constant's size within a factor of 4. */

@@ -45,7 +45,7 @@ static OctetStatus simplify(OctGraph *graph, bool keep_values, OctetDiagnostic *
 
 static OctetStatus make_base(const OctGraph *source, bool keep_values, OctGraph **base,
                              OctetDiagnostic *diagnostic) {
-    OCT_TRY(oct_graph_clone(source, base, diagnostic));
+    OCT_TRY(oct_graph_clone_borrowing(source, base, diagnostic));
     for (int32_t i = 0; i < source->value_count; i++) {
         (*base)->values[i]->origin = source->values[i];
     }
@@ -223,7 +223,7 @@ static OctetStatus attempt(OctetSession *session, const OctetShape *input_shapes
                            const bool *input_integers, OctPlan *plan, OctetDiagnostic *diagnostic) {
     OCT_TRY(
         copy_inputs(plan, input_shapes, input_integers, session->base->input_count, diagnostic));
-    OCT_TRY(oct_graph_clone(session->base, &plan->graph, diagnostic));
+    OCT_TRY(oct_graph_clone_borrowing(session->base, &plan->graph, diagnostic));
     OCT_TRY(leave_in_float(session, plan->graph, diagnostic));
     OCT_TRY(settle_shapes(session, plan, diagnostic));
     OCT_TRY(optimize(session, plan, diagnostic));

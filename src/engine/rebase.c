@@ -62,8 +62,13 @@ static OctetStatus rebase_all(Rebasing *r) {
     for (int32_t i = 0; i < r->graph->value_count; i++) {
         OctValue *value = r->graph->values[i];
         if (value->qparams.dtype == OCTET_S8 && value->producer && !value->is_output) {
-            value->qparams.dtype = OCTET_U8;
-            value->qparams.zero_point[0] += 128;
+            int32_t zero_point = value->qparams.zero_point[0] + 128;
+            OctetQParams moved = value->qparams;
+            moved.dtype = OCTET_U8;
+            moved.zero_point = &zero_point;
+            if (!oct_graph_set_qparams(r->graph, value, &moved)) {
+                return oct_fail_memory(r->diagnostic);
+            }
         }
     }
     for (int32_t i = 0; i < r->graph->node_count; i++) {

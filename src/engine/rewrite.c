@@ -45,14 +45,11 @@ OctetStatus oct_insert_conversion(OctGraph *graph, OctNode *before, OctValue *in
 
 OctetStatus oct_add_shared_constant(OctGraph *graph, const char *name, OctConstant *constant,
                                     OctValue **value, OctetDiagnostic *diagnostic) {
-    const OctetTensor *tensor = oct_constant_tensor(constant);
     *value = oct_graph_add_value(graph, name);
-    if (!*value || !oct_graph_set_qparams(graph, *value, &tensor->qparams)) {
+    if (!*value) {
         return oct_fail_memory(diagnostic);
     }
-    (*value)->constant = oct_constant_retain(constant);
-    (*value)->dtype = oct_value_quantized(*value) ? OCTET_F32 : tensor->dtype;
-    (*value)->shape = tensor->shape;
+    oct_value_take_constant(*value, oct_constant_retain(constant));
     return OCTET_OK;
 }
 

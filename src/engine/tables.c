@@ -168,8 +168,7 @@ static OctetStatus add_all_bytes(Bench *bench, const OctValue *source, const Oct
         octet_tensor_free(bytes);
         return OCTET_ERROR_OUT_OF_MEMORY;
     }
-    return oct_graph_set_constant(bench->graph, inner, bytes) ? OCTET_OK
-                                                              : oct_fail_memory(diagnostic);
+    return oct_value_set_constant(inner, bytes) ? OCTET_OK : oct_fail_memory(diagnostic);
 }
 
 static OctetStatus run_node(Bench *bench, const OctNode *node, const OctetShape *shape,
@@ -199,7 +198,7 @@ static OctetStatus run_node(Bench *bench, const OctNode *node, const OctetShape 
     copy->attribute_count = node->attribute_count;
     OctetStatus status = oct_node_evaluate(bench->graph, copy, SIZE_MAX, &result, diagnostic);
     copy->attribute_count = 0; /* they belong to the plan's graph */
-    if (status == OCTET_OK && !oct_graph_set_constant(bench->graph, output, result)) {
+    if (status == OCTET_OK && !oct_value_set_constant(output, result)) {
         status = oct_fail_memory(diagnostic);
     }
     output->producer = NULL;

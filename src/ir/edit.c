@@ -182,6 +182,7 @@ static void release_value(OctGraph *graph, OctValue *value) {
     (void)oct_names_set(&graph->value_names, value->name, NULL);
     oct_constant_release(value->constant);
     value->constant = NULL;
+    value->qparams = (OctetQParams){.axis = -1};
     value->id = -1;
 }
 

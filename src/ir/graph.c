@@ -146,16 +146,13 @@ const char *oct_graph_unique_name(OctGraph *graph, const char *base) {
     }
 }
 
-OctValue *oct_graph_add_value(OctGraph *graph, const char *name) {
+OctValue *oct_graph_place_value(OctGraph *graph, const char *own) {
     if (!oct_grow(&graph->values, &graph->value_capacity, graph->value_count + 1,
                   sizeof(OctValue *))) {
         return NULL;
     }
     OctValue *value = oct_arena_alloc(graph->arena, sizeof *value);
-    bool usable = name && *name && !value_name_taken(graph, name);
-    const char *own =
-        usable ? oct_arena_strdup(graph->arena, name) : oct_graph_unique_name(graph, name);
-    if (!value || !own || !oct_names_set(&graph->value_names, own, value)) {
+    if (!value || !oct_names_set(&graph->value_names, own, value)) {
         return NULL;
     }
     value->name = own;
@@ -164,6 +161,13 @@ OctValue *oct_graph_add_value(OctGraph *graph, const char *name) {
     value->id = graph->value_count;
     graph->values[graph->value_count++] = value;
     return value;
+}
+
+OctValue *oct_graph_add_value(OctGraph *graph, const char *name) {
+    bool usable = name && *name && !value_name_taken(graph, name);
+    const char *own =
+        usable ? oct_arena_strdup(graph->arena, name) : oct_graph_unique_name(graph, name);
+    return own ? oct_graph_place_value(graph, own) : NULL;
 }
 
 bool oct_graph_set_qparams(OctGraph *graph, OctValue *value, const OctetQParams *qparams) {
@@ -185,19 +189,24 @@ bool oct_graph_set_qparams(OctGraph *graph, OctValue *value, const OctetQParams 
     return true;
 }
 
-bool oct_graph_set_constant(OctGraph *graph, OctValue *value, OctetTensor *tensor) {
+bool oct_value_set_constant(OctValue *value, OctetTensor *tensor) {
     OctConstant *constant = oct_constant_create(tensor);
-    if (!constant || !oct_graph_set_qparams(graph, value, &tensor->qparams)) {
-        oct_constant_release(constant);
+    if (!constant) {
         return false;
     }
+    oct_value_take_constant(value, constant);
+    return true;
+}
+
+void oct_value_take_constant(OctValue *value, OctConstant *constant) {
+    const OctetTensor *tensor = constant->tensor;
     oct_constant_release(value->constant);
     value->constant = constant;
+    value->qparams = tensor->qparams;
     value->dtype = oct_value_quantized(value) ? OCTET_F32 : tensor->dtype;
     value->shape = tensor->shape;
     value->known = NULL;
     value->known_count = 0;
-    return true;
 }
 
 OctValue *oct_graph_add_constant(OctGraph *graph, const char *name, OctetTensor *tensor) {
@@ -206,7 +215,20 @@ OctValue *oct_graph_add_constant(OctGraph *graph, const char *name, OctetTensor 
         octet_tensor_free(tensor);
         return NULL;
     }
-    return oct_graph_set_constant(graph, value, tensor) ? value : NULL;
+    return oct_value_set_constant(value, tensor) ? value : NULL;
+}
+
+OctNode *oct_graph_place_node(OctGraph *graph, const char *own) {
+    if (!oct_grow(&graph->nodes, &graph->node_capacity, graph->node_count + 1, sizeof(OctNode *))) {
+        return NULL;
+    }
+    OctNode *node = oct_arena_alloc(graph->arena, sizeof *node);
+    if (!node || !oct_names_set(&graph->node_names, own, node)) {
+        return NULL;
+    }
+    node->name = own;
+    graph->nodes[graph->node_count++] = node;
+    return node;
 }
 
 OctNode *oct_graph_insert_node(OctGraph *graph, OctNode *before, const char *op_type,
@@ -214,38 +236,35 @@ OctNode *oct_graph_insert_node(OctGraph *graph, OctNode *before, const char *op_
                                int32_t input_count, OctValue *const *outputs,
                                int32_t output_count) {
     OctArena *arena = graph->arena;
-    if (!oct_grow(&graph->nodes, &graph->node_capacity, graph->node_count + 1, sizeof(OctNode *))) {
-        return NULL;
-    }
-    OctNode *node = oct_arena_alloc(arena, sizeof *node);
+    bool usable = name && *name && !oct_graph_find_node(graph, name);
+    const char *own = usable ? oct_arena_strdup(arena, name)
+                             : oct_graph_unique_name(graph, name && *name ? name : op_type);
+    char *own_type = oct_arena_strdup(arena, op_type);
+    char *own_domain = oct_arena_strdup(arena, domain);
+    OctValue **in = oct_arena_memdup(arena, inputs, (size_t)input_count * sizeof(OctValue *));
+    OctValue **out = oct_arena_memdup(arena, outputs, (size_t)output_count * sizeof(OctValue *));
+    bool done = own && own_type && own_domain && in && out;
+    OctNode *node = done ? oct_graph_place_node(graph, own) : NULL;
     if (!node) {
         return NULL;
     }
-    bool usable = name && *name && !oct_graph_find_node(graph, name);
-    node->name = usable ? oct_arena_strdup(arena, name)
-                        : oct_graph_unique_name(graph, name && *name ? name : op_type);
-    node->op_type = oct_arena_strdup(arena, op_type);
-    node->domain = oct_arena_strdup(arena, domain);
-    node->inputs = oct_arena_memdup(arena, inputs, (size_t)input_count * sizeof(OctValue *));
-    node->outputs = oct_arena_memdup(arena, outputs, (size_t)output_count * sizeof(OctValue *));
-    if (!node->name || !node->op_type || !node->domain || !node->inputs || !node->outputs ||
-        !oct_names_set(&graph->node_names, node->name, node)) {
-        return NULL;
-    }
+    node->op_type = own_type;
+    node->domain = own_domain;
+    node->inputs = in;
+    node->outputs = out;
     node->input_count = input_count;
     node->output_count = output_count;
     node->opset = (int32_t)oct_graph_opset(graph, domain);
-    int32_t place = graph->node_count;
-    if (before) {
-        while (place > 0 && graph->nodes[place - 1] != before) {
-            place--;
-        }
-        place = place > 0 ? place - 1 : graph->node_count;
+    int32_t last = graph->node_count - 1;
+    int32_t place = last;
+    while (before && place >= 0 && graph->nodes[place] != before) {
+        place--;
     }
-    memmove(graph->nodes + place + 1, graph->nodes + place,
-            (size_t)(graph->node_count - place) * sizeof(OctNode *));
-    graph->nodes[place] = node;
-    graph->node_count++;
+    if (place >= 0) {
+        memmove(graph->nodes + place + 1, graph->nodes + place,
+                (size_t)(last - place) * sizeof(OctNode *));
+        graph->nodes[place] = node;
+    }
     for (int32_t i = 0; i < output_count; i++) {
         if (outputs[i]) {
             outputs[i]->producer = node;

@@ -63,7 +63,8 @@ struct OctetValue {
     OctetDType dtype;      /* OCTET_DTYPE_NONE: not known yet; of a sequence: of its tensors */
     OctetShape shape;      /* rank -1: not known yet */
     uint32_t kind;         /* OCTET_KIND_ bits; unless it is a tensor, the shape has rank -1 */
-    OctetQParams qparams;  /* dtype NONE: not quantized; arrays live in the arena */
+    OctetQParams qparams;  /* dtype NONE: not quantized; arrays live in the arena or
+                            with the constant */
     OctConstant *constant; /* NULL unless constant */
     OctNode *producer;     /* NULL for inputs and constants */
     const char *doc;       /* what the file says of an input or output, or NULL */
@@ -225,9 +226,17 @@ OctGraph *oct_graph_create_child(OctGraph *parent);
 void oct_graph_free(OctGraph *graph); /* NULL is fine; a child is freed by its parent */
 /* A deep copy that shares constants' data. */
 OctetStatus oct_graph_clone(const OctGraph *graph, OctGraph **clone, OctetDiagnostic *diagnostic);
+/* The same for a graph that outlives its copy: names, parameters and lists in attributes stay the
+ * original's. Such arrays are never changed, only replaced. */
+OctetStatus oct_graph_clone_borrowing(const OctGraph *graph, OctGraph **clone,
+                                      OctetDiagnostic *diagnostic);
 
 /* A new value; `name` is copied. With NULL or a name that is taken, a unique one is made of it. */
 OctValue *oct_graph_add_value(OctGraph *graph, const char *name);
+/* A new value or node (at the end, without anything but its name) by a name that lives as long as
+ * the graph and that no other one has. */
+OctValue *oct_graph_place_value(OctGraph *graph, const char *own);
+OctNode *oct_graph_place_node(OctGraph *graph, const char *own);
 /* A constant value over `tensor`, which is taken over even on failure. tensor->qparams becomes the
  * value's qparams. */
 OctValue *oct_graph_add_constant(OctGraph *graph, const char *name, OctetTensor *tensor);
@@ -303,8 +312,11 @@ void oct_graph_remove_node(OctGraph *graph, OctNode *node);
 OctetStatus oct_graph_compact(OctGraph *graph, OctetDiagnostic *diagnostic);
 /* Copies qparams into the graph's arena and sets them; dtype NONE clears. */
 bool oct_graph_set_qparams(OctGraph *graph, OctValue *value, const OctetQParams *qparams);
-/* Replaces a constant's tensor (taken over, even on failure); dtype, shape, qparams follow. */
-bool oct_graph_set_constant(OctGraph *graph, OctValue *value, OctetTensor *tensor);
+/* Makes the value a constant, or replaces its tensor (taken over, even on failure); dtype, shape
+ * and qparams follow. */
+bool oct_value_set_constant(OctValue *value, OctetTensor *tensor);
+/* The same with a constant, of which it takes the reference. */
+void oct_value_take_constant(OctValue *value, OctConstant *constant);
 
 /* Consumers of every value, built once and valid until the graph is edited.
  * uses[first[v->id] .. first[v->id + 1]) are the nodes, child graphs' uses counted for the node

@@ -8,6 +8,7 @@
 typedef struct OctName {
     const char *key; /* NULL: free */
     void *item;      /* NULL: taken away */
+    uint64_t hash;
 } OctName;
 
 typedef struct OctNames {
@@ -19,6 +20,9 @@ typedef struct OctNames {
 void *oct_names_find(const OctNames *names, const char *key); /* NULL if absent */
 /* Adds or replaces; item NULL takes the name away. False when out of memory. */
 bool oct_names_set(OctNames *names, const char *key, void *item);
+/* Makes room for `count` names in all, so that the map does not grow on the way there. False when
+ * out of memory. */
+bool oct_names_reserve(OctNames *names, int32_t count);
 void oct_names_free(OctNames *names);
 
 #endif

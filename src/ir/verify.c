@@ -1,7 +1,7 @@
 #include "base/diag.h"
 #include "ir/graph.h"
+#include "quant/qparams.h"
 
-#include <math.h>
 #include <string.h>
 
 static OctetStatus broken(OctetDiagnostic *diagnostic, const OctNode *node, const OctValue *value,
@@ -13,8 +13,6 @@ static OctetStatus broken(OctetDiagnostic *diagnostic, const OctNode *node, cons
 
 static OctetStatus verify_qparams(const OctValue *value, OctetDiagnostic *diagnostic) {
     const OctetQParams *q = &value->qparams;
-    int64_t lowest;
-    int64_t highest;
     if (value->dtype != OCTET_F32) {
         return broken(diagnostic, value->producer, value, "is quantized but not f32");
     }
@@ -25,16 +23,10 @@ static OctetStatus verify_qparams(const OctValue *value, OctetDiagnostic *diagno
         return broken(diagnostic, value->producer, value,
                       "is not a constant but quantized per channel");
     }
-    octet_dtype_range(q->dtype, &lowest, &highest);
-    for (int64_t i = 0; i < q->count; i++) {
-        if (!(q->scale[i] > 0) || !isfinite(q->scale[i])) {
-            return broken(diagnostic, value->producer, value,
-                          "has a scale that is not positive and finite");
-        }
-        if (q->zero_point[i] < lowest || q->zero_point[i] > highest) {
-            return broken(diagnostic, value->producer, value,
-                          "has a zero point outside its type's range");
-        }
+    if (!oct_qparams_are_legal(q)) {
+        return broken(diagnostic, value->producer, value,
+                      "has a scale that is not positive and finite or a zero point outside its "
+                      "type's range");
     }
     if (q->count > 1 && q->block_size == 0 && value->shape.rank >= 0 &&
         (q->axis < 0 || q->axis >= value->shape.rank || value->shape.dims[q->axis] != q->count)) {

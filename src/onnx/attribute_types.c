@@ -185,17 +185,22 @@ static const struct {
     {"sparse_value", "Constant", INT32_MAX, TYPE(SPARSE_TENSOR)},
 };
 
+/* Most names differ in their first letter. */
+static bool same(const char *a, const char *b) {
+    return *a == *b && strcmp(a, b) == 0;
+}
+
 static bool find_type(const OctNode *node, const char *name, Type *type) {
     for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++) {
-        if (strcmp(exceptions[i].name, name) == 0 && node->opset <= exceptions[i].until &&
-            strcmp(exceptions[i].op_type, node->op_type) == 0) {
+        if (same(exceptions[i].name, name) && node->opset <= exceptions[i].until &&
+            same(exceptions[i].op_type, node->op_type)) {
             *type = exceptions[i].type;
             return true;
         }
     }
     for (size_t i = 0; i < KINDS; i++) {
         for (const char *const *known = kinds[i].names; known && *known; known++) {
-            if (strcmp(*known, name) == 0) {
+            if (same(*known, name)) {
                 *type = kinds[i].type;
                 return true;
             }

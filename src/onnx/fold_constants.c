@@ -10,7 +10,7 @@
 static OctetStatus set_constant(OctGraph *graph, OctNode *node, OctetTensor *tensor,
                                 OctetDiagnostic *diagnostic) {
     OctValue *output = node->outputs[0];
-    if (!oct_graph_set_constant(graph, output, tensor)) {
+    if (!oct_value_set_constant(output, tensor)) {
         return oct_fail_memory(diagnostic);
     }
     oct_graph_remove_node(graph, node);
@@ -58,12 +58,11 @@ static OctetStatus repair_zero_scales(const OctNode *node, OctetTensor *tensor,
 }
 
 static bool has_zero_scale(const OctetQParams *qparams) {
+    int32_t any = 0;
     for (int64_t c = 0; c < qparams->count; c++) {
-        if (!(qparams->scale[c] > 0)) {
-            return true;
-        }
+        any |= qparams->scale[c] == 0;
     }
-    return false;
+    return any != 0;
 }
 
 static OctetStatus dequantize_constant(OctGraph *graph, OctNode *node, const OctetTensor *tensor,
@@ -76,13 +75,15 @@ static OctetStatus dequantize_constant(OctGraph *graph, OctNode *node, const Oct
         octet_qparams_clear(&qparams);
         return OCTET_OK;
     }
-    OctetStatus status = has_zero_scale(&qparams) ? octet_tensor_copy(tensor, &copy, diagnostic)
-                                                  : oct_tensor_share(tensor, &copy, diagnostic);
-    if (status == OCTET_OK) {
-        status = octet_tensor_set_qparams(copy, &qparams, diagnostic);
+    bool zero = has_zero_scale(&qparams);
+    OctetStatus status = zero ? octet_tensor_copy(tensor, &copy, diagnostic)
+                              : oct_tensor_share(tensor, &copy, diagnostic);
+    if (status != OCTET_OK) {
+        octet_qparams_clear(&qparams);
+        return status;
     }
-    octet_qparams_clear(&qparams);
-    if (status == OCTET_OK) {
+    copy->qparams = qparams; /* which a shared or copied constant has none of */
+    if (zero) {
         status = repair_zero_scales(node, copy, diagnostic);
     }
     if (status == OCTET_OK) {

@@ -1,9 +1,10 @@
 /* Reading the parameters of QuantizeLinear and DequantizeLinear. */
 #include "base/diag.h"
+#include "base/tensor.h"
 #include "octet/quant.h"
 #include "onnx/fold.h"
 
-#include <math.h>
+#include <float.h>
 #include <string.h>
 
 enum { DATA = 0, SCALE = 1, ZERO_POINT = 2, MAX_IDENTITIES = 16 };
@@ -110,15 +111,21 @@ static OctetStatus read_axis(const OctNode *node, const OctetShape *shape, const
 
 static OctetStatus read_zero_points(const OctNode *node, const OctetTensor *zero_point,
                                     OctetQParams *qparams, OctetDiagnostic *diagnostic) {
-    OctetTensor *wide;
     int64_t count;
     if (!octet_shape_count(&zero_point->shape, &count) || count != qparams->count) {
         return fail_params(node, diagnostic, "its zero point has another shape than its scale");
     }
-    OCT_TRY(octet_tensor_cast(zero_point, OCTET_S32, &wide, diagnostic));
-    memcpy(qparams->zero_point, wide->data, (size_t)count * sizeof(int32_t));
-    octet_tensor_free(wide);
-    return OCTET_OK;
+    return oct_convert(OCTET_S32, qparams->zero_point, zero_point->dtype, zero_point->data, count,
+                       diagnostic);
+}
+
+/* Without a branch, so that it is vectorized. */
+static bool are_scales(const float *scale, int64_t count) {
+    int32_t all = 1; /* as wide as the numbers */
+    for (int64_t i = 0; i < count; i++) {
+        all &= (scale[i] >= 0) & (scale[i] <= FLT_MAX);
+    }
+    return all != 0;
 }
 
 OctetStatus oct_read_qparams(const OctNode *node, const OctetShape *shape, OctetQParams *qparams,
@@ -140,10 +147,8 @@ OctetStatus oct_read_qparams(const OctNode *node, const OctetShape *shape, Octet
     if (status == OCTET_OK && zero_point && *found) {
         status = read_zero_points(node, zero_point, qparams, diagnostic);
     }
-    for (int64_t i = 0; i < count && status == OCTET_OK; i++) {
-        if (!(qparams->scale[i] >= 0) || isinf(qparams->scale[i])) {
-            status = fail_params(node, diagnostic, "a scale is negative, infinite or no number");
-        }
+    if (status == OCTET_OK && !are_scales(qparams->scale, count)) {
+        status = fail_params(node, diagnostic, "a scale is negative, infinite or no number");
     }
     if (status != OCTET_OK || !*found) {
         octet_qparams_clear(qparams);

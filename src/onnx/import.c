@@ -15,7 +15,8 @@ enum {
     OLDEST_OPSET = 7,
     NEWEST_OPSET = 22,
     SMALL_FILE = 1 << 16,
-    MODEL_GRAPH = 7, /* field numbers of onnx.proto */
+    SMALL_TENSOR = 1 << 10, /* of which the bytes may be copied once more */
+    MODEL_GRAPH = 7,        /* field numbers of onnx.proto */
     MODEL_TRAINING_INFO = 20,
     GRAPH_INITIALIZER = 5,
     TENSOR_RAW_DATA = 9
@@ -79,31 +80,33 @@ static OctetStatus strip(OctSpan message, uint32_t first, uint32_t second, Parts
 
 static OctetStatus unpack_stripped(const ProtobufCMessageDescriptor *type, OctSpan message,
                                    uint32_t first, uint32_t second, Parts *parts, OctSpan *taken,
-                                   ProtobufCMessage **unpacked, OctetDiagnostic *diagnostic) {
+                                   OctArena *arena, ProtobufCMessage **unpacked,
+                                   OctetDiagnostic *diagnostic) {
     uint8_t *stripped;
     size_t size;
     OCT_TRY(strip(message, first, second, parts, taken, &stripped, &size, diagnostic));
     OctetStatus status =
-        oct_proto_unpack(type, (OctSpan){stripped, size}, "the model", unpacked, diagnostic);
+        oct_proto_unpack(type, (OctSpan){stripped, size}, "the model", arena, unpacked, diagnostic);
     oct_free(stripped);
     return status;
 }
 
-static OctetStatus unpack_parts(OctSpan file, uint32_t max_depth, Parts *parts,
-                                OctetDiagnostic *diagnostic) {
+static OctetStatus unpack_parts(const OctImport *import, OctSpan file, Parts *parts) {
+    OctetDiagnostic *diagnostic = import->diagnostic;
     OctSpan graph = {0};
     ProtobufCMessage *unpacked;
-    OCT_TRY(oct_wire_check(&onnx__model_proto__descriptor, file, 3 * max_depth + 16,
+    OCT_TRY(oct_wire_check(&onnx__model_proto__descriptor, file, 3 * import->max_depth + 16,
                            STRUCTURE_BYTES + 4 * (uint64_t)file.size, diagnostic));
     OCT_TRY(unpack_stripped(&onnx__model_proto__descriptor, file, MODEL_GRAPH, MODEL_TRAINING_INFO,
-                            NULL, &graph, &unpacked, diagnostic));
+                            NULL, &graph, import->messages, &unpacked, diagnostic));
     parts->model = (Onnx__ModelProto *)unpacked;
     if (!graph.data) {
         return oct_fail(diagnostic, OCTET_ERROR_FORMAT,
                         "this is not an ONNX file: it has no graph");
     }
     OCT_TRY(unpack_stripped(&onnx__graph_proto__descriptor, graph, GRAPH_INITIALIZER,
-                            GRAPH_INITIALIZER, parts, NULL, &unpacked, diagnostic));
+                            GRAPH_INITIALIZER, parts, NULL, import->messages, &unpacked,
+                            diagnostic));
     parts->graph = (Onnx__GraphProto *)unpacked;
     return OCTET_OK;
 }
@@ -129,12 +132,6 @@ static void keep_file(OctGraph *graph, OctMapping *mapping, OctSpan file) {
         graph->packed = packed.data;
         graph->packed_bytes = packed.size;
     }
-}
-
-static void free_parts(Parts *parts) {
-    oct_proto_free(parts->model ? &parts->model->base : NULL);
-    oct_proto_free(parts->graph ? &parts->graph->base : NULL);
-    oct_free(parts->initializers);
 }
 
 /* ---- what belongs to the model as a whole ---- */
@@ -202,50 +199,67 @@ static OctetStatus import_header(OctGraph *graph, const Parts *parts, OctetDiagn
 /* ---- the graph ---- */
 
 /* The bytes of a large tensor are not copied by unpacking: the message points into the file. */
-static OctetStatus import_initializer(OctImport *import, OctScope *scope, OctSpan message) {
+static OctetStatus unpack_initializer(const OctImport *import, OctSpan message,
+                                      Onnx__TensorProto **tensor) {
+    const ProtobufCMessageDescriptor *type = &onnx__tensor_proto__descriptor;
     OctSpan raw = {0};
     ProtobufCMessage *unpacked;
-    OCT_TRY(unpack_stripped(&onnx__tensor_proto__descriptor, message, TENSOR_RAW_DATA,
-                            TENSOR_RAW_DATA, NULL, &raw, &unpacked, import->diagnostic));
-    Onnx__TensorProto *tensor = (Onnx__TensorProto *)unpacked;
-    if (raw.data) {
-        tensor->has_raw_data = 1;
-        tensor->raw_data = (ProtobufCBinaryData){raw.size, (uint8_t *)(uintptr_t)raw.data};
+    if (message.size <= SMALL_TENSOR) {
+        OCT_TRY(oct_proto_unpack(type, message, "the model", import->message, &unpacked,
+                                 import->diagnostic));
+    } else {
+        OCT_TRY(unpack_stripped(type, message, TENSOR_RAW_DATA, TENSOR_RAW_DATA, NULL, &raw,
+                                import->message, &unpacked, import->diagnostic));
     }
-    OctetStatus status = oct_import_initializer(import, scope, tensor);
+    *tensor = (Onnx__TensorProto *)unpacked;
     if (raw.data) {
-        tensor->has_raw_data = 0;
-        tensor->raw_data = (ProtobufCBinaryData){0, NULL};
+        (*tensor)->has_raw_data = 1;
+        (*tensor)->raw_data = (ProtobufCBinaryData){raw.size, (uint8_t *)(uintptr_t)raw.data};
     }
-    oct_proto_free(unpacked);
-    return status;
+    return OCTET_OK;
+}
+
+/* Room for the names of a usual model, so that the maps don't grow on the way there. */
+static bool reserve_names(OctScope *scope, const Parts *parts) {
+    enum { MOST = 1 << 20 };
+    size_t nodes = parts->graph->n_node < MOST ? parts->graph->n_node : MOST;
+    size_t inputs = parts->graph->n_input < MOST ? parts->graph->n_input : MOST;
+    int32_t initializers = parts->initializer_count < MOST ? parts->initializer_count : MOST;
+    int32_t values = initializers + (int32_t)(nodes + inputs);
+    return oct_names_reserve(&scope->values, values) &&
+           oct_names_reserve(&scope->graph->value_names, values) &&
+           oct_names_reserve(&scope->graph->node_names, (int32_t)nodes);
 }
 
 static OctetStatus import_root(OctImport *import, const Parts *parts) {
     OctScope scope = {.graph = import->root};
-    OctFunction *functions = NULL;
-    OctetStatus status = oct_functions_collect(import, parts->model, &functions);
+    OctetStatus status = reserve_names(&scope, parts) ? oct_functions_collect(import, parts->model)
+                                                      : oct_fail_memory(import->diagnostic);
     for (int32_t i = 0; i < parts->initializer_count && status == OCTET_OK; i++) {
-        status = import_initializer(import, &scope, parts->initializers[i]);
+        Onnx__TensorProto *tensor;
+        status = unpack_initializer(import, parts->initializers[i], &tensor);
+        if (status == OCTET_OK) {
+            status = oct_import_initializer(import, &scope, tensor);
+        }
+        oct_arena_clear(import->message);
     }
     if (status == OCTET_OK) {
         status = oct_import_graph(import, &scope, parts->graph);
     }
     oct_names_free(&scope.values);
-    oct_functions_free(functions);
     return status;
 }
 
 static OctetStatus import_bytes(OctImport *import, OctSpan file) {
     Parts parts = {0};
-    OctetStatus status = unpack_parts(file, import->max_depth, &parts, import->diagnostic);
+    OctetStatus status = unpack_parts(import, file, &parts);
     if (status == OCTET_OK) {
         status = import_header(import->root, &parts, import->diagnostic);
     }
     if (status == OCTET_OK) {
         status = import_root(import, &parts);
     }
-    free_parts(&parts);
+    oct_free(parts.initializers);
     return status;
 }
 
@@ -265,6 +279,8 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
                    .external_left = limit > file.size ? limit - file.size : 0,
                    .dense_left = DENSE_BYTES,
                    .mapping = in_place ? mapping : NULL},
+        .messages = oct_arena_create(),
+        .message = oct_arena_create(),
         .max_nodes = chosen.max_nodes ? chosen.max_nodes : DEFAULT_NODES,
         .nodes_left = chosen.max_nodes ? chosen.max_nodes : DEFAULT_NODES,
         .function_bytes_left = FUNCTION_BYTES,
@@ -272,11 +288,14 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
         .lenient = chosen.lenient,
         .diagnostic = &own,
     };
-    OctetStatus status = oct_fail_memory(import.root ? NULL : &own);
-    if (import.root) {
+    bool ready = import.root && import.messages && import.message;
+    OctetStatus status = oct_fail_memory(ready ? NULL : &own);
+    if (ready) {
         import.root->findings = &import.findings;
         status = import_bytes(&import, file);
     }
+    oct_arena_free(import.messages);
+    oct_arena_free(import.message);
     if (status == OCTET_OK) {
         keep_file(import.root, mapping, file);
     }

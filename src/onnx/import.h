@@ -22,6 +22,8 @@ typedef struct OctHint {
 typedef struct OctImport {
     OctGraph *root;
     OctDataSource source;
+    OctArena *messages; /* unpacked: the model without its graph's initializers */
+    OctArena *message;  /* unpacked: one initializer at a time */
     OctNames functions; /* by "domain:name" and "domain:name:overload"; see import_function.c */
     uint64_t max_nodes, nodes_left;
     uint64_t function_bytes_left; /* bytes of functions' messages that calls may still expand to */
@@ -39,8 +41,7 @@ typedef struct OctFunction {
     const Onnx__FunctionProto *proto;
     Onnx__AttributeProto **defaults; /* unpacked from a field that the message type lacks */
     size_t default_count;
-    size_t bytes;             /* of the message */
-    struct OctFunction *next; /* to free them */
+    size_t bytes; /* of the message */
 } OctFunction;
 
 /* A call that is being expanded; the body's attributes may refer to the call's. */
@@ -96,9 +97,7 @@ OctetStatus oct_attribute_check(const OctNode *node, const char *name,
 /* The name that something inside a call gets. In the arena unless it is `name` itself. */
 const char *oct_import_name(const OctImport *import, const OctScope *scope, const char *name);
 
-OctetStatus oct_functions_collect(OctImport *import, const Onnx__ModelProto *model,
-                                  OctFunction **list);
-void oct_functions_free(OctFunction *list);
+OctetStatus oct_functions_collect(OctImport *import, const Onnx__ModelProto *model);
 /* NULL if the node calls no function of the model. */
 const OctFunction *oct_function_find(const OctImport *import, const Onnx__NodeProto *node);
 OctetStatus oct_function_expand(OctImport *import, OctScope *scope, const Onnx__NodeProto *node,

@@ -68,14 +68,13 @@ static OctetStatus unpack_defaults(OctImport *import, OctFunction *function) {
         OCT_TRY(oct_wire_check(&onnx__attribute_proto__descriptor, span, import->max_depth,
                                span.size * 64 + 4096, import->diagnostic));
         OCT_TRY(oct_proto_unpack(&onnx__attribute_proto__descriptor, span, "a function's attribute",
-                                 &unpacked, import->diagnostic));
+                                 import->messages, &unpacked, import->diagnostic));
         function->defaults[function->default_count++] = (Onnx__AttributeProto *)unpacked;
     }
     return OCTET_OK;
 }
 
-static OctetStatus collect(OctImport *import, const Onnx__FunctionProto *proto,
-                           OctFunction **list) {
+static OctetStatus collect(OctImport *import, const Onnx__FunctionProto *proto) {
     OctArena *arena = import->root->arena;
     OctFunction *function = oct_arena_alloc(arena, sizeof *function);
     const char *overload = unknown_text(arena, &proto->base, FUNCTION_OVERLOAD);
@@ -90,8 +89,6 @@ static OctetStatus collect(OctImport *import, const Onnx__FunctionProto *proto,
     if (!function->defaults || !key) {
         return oct_fail_memory(import->diagnostic);
     }
-    function->next = *list;
-    *list = function;
     if (oct_names_find(&import->functions, key)) {
         return oct_fail(import->diagnostic, OCTET_ERROR_FORMAT, "the function '%s' is there twice",
                         oct_text(proto->name));
@@ -102,21 +99,11 @@ static OctetStatus collect(OctImport *import, const Onnx__FunctionProto *proto,
     return unpack_defaults(import, function);
 }
 
-OctetStatus oct_functions_collect(OctImport *import, const Onnx__ModelProto *model,
-                                  OctFunction **list) {
+OctetStatus oct_functions_collect(OctImport *import, const Onnx__ModelProto *model) {
     for (size_t i = 0; i < model->n_functions; i++) {
-        OCT_TRY(collect(import, model->functions[i], list));
+        OCT_TRY(collect(import, model->functions[i]));
     }
     return OCTET_OK;
-}
-
-void oct_functions_free(OctFunction *list) {
-    for (; list; list = list->next) {
-        for (size_t i = 0; i < list->default_count; i++) {
-            oct_proto_free(&list->defaults[i]->base);
-        }
-        list->default_count = 0;
-    }
 }
 
 const OctFunction *oct_function_find(const OctImport *import, const Onnx__NodeProto *node) {

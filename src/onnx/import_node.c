@@ -125,8 +125,13 @@ static OctetStatus set_attribute(OctImport *import, const OctScope *scope, const
     if (proto->n_floats > MAX_LIST || proto->n_ints > MAX_LIST || proto->n_strings > MAX_LIST) {
         return oct_fail(import->diagnostic, OCTET_ERROR_LIMIT, "the list is too long");
     }
-    if (oct_op_find(node->domain, node->op_type, node->opset)) {
-        OCT_TRY(oct_attribute_check(node, name, type_of(proto), proto, import->diagnostic));
+    OctetStatus checked =
+        oct_attribute_check(node, name, type_of(proto), proto, import->diagnostic);
+    if (checked != OCTET_OK) {
+        if (oct_op_find(node->domain, node->op_type, node->opset)) {
+            return checked;
+        }
+        *import->diagnostic = (OctetDiagnostic){0}; /* the operator itself is unknown */
     }
     switch (type_of(proto)) {
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT:
@@ -321,9 +326,7 @@ static OctetStatus import_constant(OctImport *import, const OctScope *scope,
         return status;
     }
     *done = true;
-    return oct_graph_set_constant(scope->graph, value, tensor)
-               ? OCTET_OK
-               : oct_fail_memory(import->diagnostic);
+    return oct_value_set_constant(value, tensor) ? OCTET_OK : oct_fail_memory(import->diagnostic);
 }
 
 static OctetStatus spend_node(OctImport *import) {

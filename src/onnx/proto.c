@@ -1,7 +1,6 @@
 #include "onnx/proto.h"
 
 #include "base/diag.h"
-#include "base/mem.h"
 
 #include <string.h>
 
@@ -156,37 +155,35 @@ OctetStatus oct_wire_check(const ProtobufCMessageDescriptor *type, OctSpan messa
 
 /* ---- unpacking ---- */
 
+typedef struct Memory {
+    OctArena *arena;
+    bool exhausted;
+} Memory;
+
 static void *allocate(void *user, size_t size) {
-    void *pointer = oct_alloc(size);
-    if (!pointer && user) {
-        *(bool *)user = true;
-    }
+    Memory *memory = user;
+    void *pointer = oct_arena_alloc(memory->arena, size);
+    memory->exhausted = memory->exhausted || !pointer;
     return pointer;
 }
 
+/* What is in the arena goes with it. */
 static void release(void *user, void *pointer) {
     (void)user;
-    oct_free(pointer);
+    (void)pointer;
 }
 
 OctetStatus oct_proto_unpack(const ProtobufCMessageDescriptor *type, OctSpan message,
-                             const char *what, ProtobufCMessage **unpacked,
+                             const char *what, OctArena *arena, ProtobufCMessage **unpacked,
                              OctetDiagnostic *diagnostic) {
-    bool out_of_memory = false;
-    ProtobufCAllocator allocator = {allocate, release, &out_of_memory};
+    Memory memory = {.arena = arena};
+    ProtobufCAllocator allocator = {allocate, release, &memory};
     *unpacked = protobuf_c_message_unpack(type, &allocator, message.size, message.data);
     if (*unpacked) {
         return OCTET_OK;
     }
-    if (out_of_memory) {
+    if (memory.exhausted) {
         return oct_fail_memory(diagnostic);
     }
     return oct_fail(diagnostic, OCTET_ERROR_FORMAT, "%s is malformed", what);
-}
-
-void oct_proto_free(ProtobufCMessage *message) {
-    ProtobufCAllocator allocator = {allocate, release, NULL};
-    if (message) {
-        protobuf_c_message_free_unpacked(message, &allocator);
-    }
 }

@@ -1,4 +1,4 @@
-/* protobuf-c under our own allocator, and a scan of the wire format that runs before it.
+/* protobuf-c over an arena, and a scan of the wire format that runs before it.
  *
  * protobuf-c parses nested messages by recursion, merges repeated singular messages by copying, and
  * spends up to a few hundred bytes on a message of two. So a file is first walked with the message
@@ -7,7 +7,7 @@
 #ifndef OCT_ONNX_PROTO_H
 #define OCT_ONNX_PROTO_H
 
-#include "octet/status.h"
+#include "base/mem.h"
 
 #include <onnx/onnx.pb-c.h>
 
@@ -38,10 +38,9 @@ enum { OCT_MODEL_PACKED = 51973 };
 OctetStatus oct_wire_check(const ProtobufCMessageDescriptor *type, OctSpan message, uint32_t depth,
                            uint64_t memory, OctetDiagnostic *diagnostic);
 
-/* Unpacks a checked message; free it with oct_proto_free. `what` is for the error text. */
+/* Unpacks a checked message into the arena. `what` is for the error text. */
 OctetStatus oct_proto_unpack(const ProtobufCMessageDescriptor *type, OctSpan message,
-                             const char *what, ProtobufCMessage **unpacked,
+                             const char *what, OctArena *arena, ProtobufCMessage **unpacked,
                              OctetDiagnostic *diagnostic);
-void oct_proto_free(ProtobufCMessage *message); /* NULL is fine */
 
 #endif

@@ -17,11 +17,17 @@ static OctetStatus read_tensor(OctSpan message, OctetTensor **tensor, OctetDiagn
     OctDataSource source = {.dense_left = DENSE_BYTES};
     OCT_TRY(oct_wire_check(&onnx__tensor_proto__descriptor, message, 4,
                            STRUCTURE_BYTES + 8 * (uint64_t)message.size, diagnostic));
-    OCT_TRY(oct_proto_unpack(&onnx__tensor_proto__descriptor, message, "the tensor", &unpacked,
-                             diagnostic));
-    OctetStatus status =
-        oct_tensor_from_proto((const Onnx__TensorProto *)unpacked, &source, tensor, diagnostic);
-    oct_proto_free(unpacked);
+    OctArena *arena = oct_arena_create();
+    if (!arena) {
+        return oct_fail_memory(diagnostic);
+    }
+    OctetStatus status = oct_proto_unpack(&onnx__tensor_proto__descriptor, message, "the tensor",
+                                          arena, &unpacked, diagnostic);
+    if (status == OCTET_OK) {
+        status =
+            oct_tensor_from_proto((const Onnx__TensorProto *)unpacked, &source, tensor, diagnostic);
+    }
+    oct_arena_free(arena);
     return status;
 }
 

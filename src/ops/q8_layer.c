@@ -39,11 +39,16 @@ OctetStatus oct_q8_weights_open(const OctNode *node, const OctValue *value, int3
         oct_q8_weights_close(weights);
         return oct_fail_memory(diagnostic);
     }
-    for (size_t c = 0; c < channels; c++) {
-        weights->scales[c] = qparams->scale[c % count];
-        weights->zero_points[c] = qparams->zero_point[c % count] - (weights->flip ? 128 : 0);
-        weights->has_zero_points = weights->has_zero_points || weights->zero_points[c] != 0;
+    int32_t any = 0;
+    for (size_t c = 0; c < channels; c += count) { /* by whole repetitions */
+        for (size_t i = 0; i < count; i++) {
+            int32_t zero_point = qparams->zero_point[i] - (weights->flip ? 128 : 0);
+            weights->scales[c + i] = qparams->scale[i];
+            weights->zero_points[c + i] = zero_point;
+            any |= zero_point;
+        }
     }
+    weights->has_zero_points = any != 0;
     return OCTET_OK;
 }
 
@@ -186,16 +191,21 @@ typedef struct Bias {
     float real;
 } Bias;
 
-static OctetStatus read_bias(const OctPrepare *prepare, const OctValue *value, size_t channel,
-                             size_t channels, Bias *bias) {
+static OctetStatus check_bias(const OctPrepare *prepare, const OctValue *value, size_t channels) {
     const OctetTensor *tensor = oct_value_tensor(value);
-    const OctetQParams *qparams = &value->qparams;
     int64_t count;
     if (!tensor || !octet_shape_count(&value->shape, &count) || (size_t)count != channels ||
         (tensor->dtype != OCTET_F32 && tensor->dtype != OCTET_S32)) {
         return oct_fail_op(prepare->diagnostic, OCTET_ERROR_UNSUPPORTED, prepare->node,
                            "int8 needs a constant bias with one number an output channel");
     }
+    return OCTET_OK;
+}
+
+static OctetStatus read_bias(const OctPrepare *prepare, const OctValue *value, size_t channel,
+                             Bias *bias) {
+    const OctetTensor *tensor = oct_value_tensor(value);
+    const OctetQParams *qparams = &value->qparams;
     *bias = (Bias){.is_integer = tensor->dtype == OCTET_S32};
     if (!bias->is_integer) {
         bias->real = ((const float *)tensor->data)[channel];
@@ -268,13 +278,17 @@ static OctetStatus fill_numbers(const OctPrepare *prepare, const OctQ8Weights *w
                                 float *multipliers) {
     const OctetQParams *grid = oct_q8_grid(prepare->node);
     float input_scale = oct_value_scale(prepare->node->inputs[0]);
-    for (size_t c = 0; c < weights->channels; c++) {
+    size_t own_channels = weights->channels / weights->repeats;
+    if (bias_value) {
+        OCT_TRY(check_bias(prepare, bias_value, own_channels));
+    }
+    for (size_t c = 0, at = 0; c < weights->channels;
+         c++, at = at + 1 < own_channels ? at + 1 : 0) {
         float product = input_scale * weights->scales[c];
         multipliers[c] = grid ? product / grid->scale[0] : product;
         Bias own = {0};
         if (bias_value) {
-            size_t own_channels = weights->channels / weights->repeats;
-            OCT_TRY(read_bias(prepare, bias_value, c % own_channels, own_channels, &own));
+            OCT_TRY(read_bias(prepare, bias_value, at, &own));
         }
         if (bias_value && !finish->real_bias) {
             OCT_TRY(integer_bias(prepare, finish->mode, &own, c, input_scale, weights->scales[c],

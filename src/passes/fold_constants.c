@@ -55,7 +55,7 @@ static bool fold_known(OctGraph *graph, OctValue *value) {
         }
     }
     OctNode *producer = value->producer;
-    if (!oct_graph_set_constant(graph, value, tensor)) {
+    if (!oct_value_set_constant(value, tensor)) {
         return false;
     }
     oct_graph_remove_node(graph, producer);
@@ -102,7 +102,7 @@ static OctetStatus fold_node(OctGraph *graph, OctNode *node, size_t *budget,
     oct_graph_remove_node(graph, node);
     for (int32_t k = 0; k < count; k++) {
         spend(budget, outputs[k] ? outputs[k]->bytes : 0);
-        if (values[k] && !oct_graph_set_constant(graph, values[k], outputs[k])) {
+        if (values[k] && !oct_value_set_constant(values[k], outputs[k])) {
             status = oct_fail_memory(diagnostic);
         }
     }

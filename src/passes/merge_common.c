@@ -1,34 +1,27 @@
 /* Common subexpressions. Two nodes merge when operator, inputs, attributes, activation and output
  * grid are the same; initializers that exporters write twice are compared by content. */
 #include "base/diag.h"
+#include "base/hash.h"
 #include "ir/op.h"
 #include "passes/passes.h"
 #include "passes/replace.h"
 
 #include <string.h>
 
-static uint64_t mix(uint64_t h, const void *data, size_t size) {
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < size; i++) {
-        h = (h ^ bytes[i]) * 1099511628211u;
-    }
-    return h;
-}
-
 static uint64_t hash_attribute(const OctAttribute *attribute) {
-    uint64_t h = mix(attribute->type, attribute->name, strlen(attribute->name));
+    uint64_t h = oct_hash_bytes(attribute->type, attribute->name, strlen(attribute->name));
     size_t count = (size_t)attribute->count;
     switch (attribute->type) {
     case OCT_ATTRIBUTE_FLOAT:
-        return mix(h, &attribute->v.f, sizeof attribute->v.f);
+        return oct_hash_bytes(h, &attribute->v.f, sizeof attribute->v.f);
     case OCT_ATTRIBUTE_INT:
-        return mix(h, &attribute->v.i, sizeof attribute->v.i);
+        return oct_hash_bytes(h, &attribute->v.i, sizeof attribute->v.i);
     case OCT_ATTRIBUTE_STRING:
-        return mix(h, attribute->v.s, strlen(attribute->v.s));
+        return oct_hash_bytes(h, attribute->v.s, strlen(attribute->v.s));
     case OCT_ATTRIBUTE_FLOATS:
-        return mix(h, attribute->v.floats, count * sizeof(float));
+        return oct_hash_bytes(h, attribute->v.floats, count * sizeof(float));
     case OCT_ATTRIBUTE_INTS:
-        return mix(h, attribute->v.ints, count * sizeof(int64_t));
+        return oct_hash_bytes(h, attribute->v.ints, count * sizeof(int64_t));
     default:
         return h;
     }
@@ -39,21 +32,21 @@ static uint64_t hash_attribute(const OctAttribute *attribute) {
 static uint64_t hash_node(const OctNode *node) {
     uint64_t h = 14695981039346656037u;
     uint64_t attributes = 0;
-    h = mix(h, node->op_type, strlen(node->op_type));
+    h = oct_hash_bytes(h, node->op_type, strlen(node->op_type));
     for (int32_t k = 0; k < node->input_count; k++) {
-        h = mix(h, &node->inputs[k], sizeof(OctValue *));
+        h = oct_hash_bytes(h, &node->inputs[k], sizeof(OctValue *));
     }
     for (int32_t k = 0; k < node->attribute_count; k++) {
         attributes += hash_attribute(&node->attributes[k]); /* in any order */
     }
     const OctValue *output = oct_node_output(node, 0);
     if (output && oct_value_quantized(output)) {
-        h = mix(h, output->qparams.scale, sizeof *output->qparams.scale);
-        h = mix(h, output->qparams.zero_point, sizeof *output->qparams.zero_point);
+        h = oct_hash_bytes(h, output->qparams.scale, sizeof *output->qparams.scale);
+        h = oct_hash_bytes(h, output->qparams.zero_point, sizeof *output->qparams.zero_point);
     }
-    h = mix(h, &node->activation.minimum, sizeof node->activation.minimum);
-    h = mix(h, &node->activation.maximum, sizeof node->activation.maximum);
-    return mix(h, &attributes, sizeof attributes);
+    h = oct_hash_bytes(h, &node->activation.minimum, sizeof node->activation.minimum);
+    h = oct_hash_bytes(h, &node->activation.maximum, sizeof node->activation.maximum);
+    return oct_hash_bytes(h, &attributes, sizeof attributes);
 }
 
 /* Bodies and lists of strings are not worth comparing. */
@@ -200,7 +193,8 @@ static OctetStatus merge_constants(OctReplace *replace, OctetDiagnostic *diagnos
         if (!tensor || value->is_output || replace->pinned[i] || tensor->bytes > SMALL_BYTES) {
             continue;
         }
-        uint64_t h = mix(mix(7, &tensor->dtype, sizeof tensor->dtype), tensor->data, tensor->bytes);
+        uint64_t h = oct_hash_bytes(oct_hash_bytes(7, &tensor->dtype, sizeof tensor->dtype),
+                                    tensor->data, tensor->bytes);
         replace->by[i] = table_find(&table, h, value, same_constant_item);
     }
     table_free(&table);

@@ -1,6 +1,6 @@
+#include "quant/qparams.h"
 #include "base/diag.h"
 #include "base/mem.h"
-#include "octet/quant.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -233,6 +233,18 @@ static int64_t needed_count(const OctetQParams *qparams, const OctetShape *shape
     return octet_shape_count(&blocks, &count) ? count : -1;
 }
 
+bool oct_qparams_are_legal(const OctetQParams *qparams) {
+    int64_t low, high;
+    int32_t all = 1; /* as wide as the numbers */
+    octet_dtype_range(qparams->dtype, &low, &high);
+    const int32_t lowest = (int32_t)low, highest = (int32_t)high;
+    for (int64_t i = 0; i < qparams->count; i++) { /* without a branch, so that it is vectorized */
+        all &= (qparams->scale[i] > 0) & (qparams->scale[i] <= FLT_MAX) &
+               (qparams->zero_point[i] >= lowest) & (qparams->zero_point[i] <= highest);
+    }
+    return all != 0;
+}
+
 OctetStatus octet_qparams_check(const OctetQParams *qparams, const OctetShape *shape,
                                 OctetDiagnostic *diagnostic) {
     char text[128];
@@ -249,6 +261,9 @@ OctetStatus octet_qparams_check(const OctetQParams *qparams, const OctetShape *s
                         "%" PRId64 " scales along axis %" PRId32 " (blocks of %" PRId64
                         ") do not fit the shape %s",
                         qparams->count, qparams->axis, qparams->block_size, text);
+    }
+    if (oct_qparams_are_legal(qparams)) {
+        return OCTET_OK;
     }
     octet_dtype_range(qparams->dtype, &low, &high);
     for (int64_t i = 0; i < qparams->count; i++) {

@@ -1,0 +1,10 @@
+/* Quantization parameters, inside. */
+#ifndef OCT_QUANT_QPARAMS_H
+#define OCT_QUANT_QPARAMS_H
+
+#include "octet/quant.h"
+
+/* Whether all scales are positive and finite and all zero points in the range of the type. */
+bool oct_qparams_are_legal(const OctetQParams *qparams);
+
+#endif
