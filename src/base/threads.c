@@ -18,8 +18,10 @@ enum {
     /* Waits below this are the price of a fair fight for the cores: a system's time slice is ten
      * times as long. */
     LONG_WAIT_NS = 300000,
-    /* Alone for this many times the wait, so that waiting costs at most a twentieth. */
-    ALONE_FACTOR = 20
+    /* Alone for as long as the wait was after the first long one, and for twice as many times the
+     * wait after each that soon follows, up to this: waiting then costs at most a twentieth, and a
+     * single interruption next to nothing. Soon is within this many times the wait. */
+    MOST_ALONE = 20
 };
 
 struct OctetThreadPool {
@@ -29,7 +31,9 @@ struct OctetThreadPool {
     size_t threads;
     /* One loop at a time; a second session that comes meanwhile runs its loop by itself. */
     pthread_mutex_t submit;
-    int64_t alone_until; /* the clock's nanoseconds; under `submit` */
+    /* under `submit` */
+    int64_t alone_until;  /* the clock's nanoseconds */
+    int64_t alone_factor; /* of the last long wait */
 };
 
 typedef struct Loop {
@@ -73,6 +77,13 @@ static void run_task(void *argument, size_t index) {
     SHOWS(loop);
 }
 
+static void note_long_wait(OctetThreadPool *pool, int64_t wait, int64_t end) {
+    bool soon = end - wait - pool->alone_until < MOST_ALONE * wait;
+    int64_t factor = soon && pool->alone_factor > 0 ? 2 * pool->alone_factor : 1;
+    pool->alone_factor = factor < MOST_ALONE ? factor : MOST_ALONE;
+    pool->alone_until = end + pool->alone_factor * wait;
+}
+
 static void run_shared(OctetThreadPool *pool, OctetParallelWork work, void *user, size_t count) {
     Loop loop = {.work = work, .user = user};
     SHOWS(&loop);
@@ -81,7 +92,7 @@ static void run_shared(OctetThreadPool *pool, OctetParallelWork work, void *user
     int64_t end = now_ns();
     int64_t wait = end - atomic_load_explicit(&loop.last_end, memory_order_relaxed);
     if (wait > LONG_WAIT_NS) {
-        pool->alone_until = end + ALONE_FACTOR * wait;
+        note_long_wait(pool, wait, end);
     }
 }
 
