@@ -257,6 +257,62 @@ static void test_conv_integer(void **state) {
     }
 }
 
+/* Three axes, two groups, uneven strides, dilations and pads, in all four pairs of signs, beside
+ * the sum as it is written down. */
+static void test_conv_integer_3d(void **state) {
+    (void)state;
+    enum { IN = 4, OUT = 6, EACH = 2, D = 4, H = 5, W = 6, KD = 2, KH = 1, KW = 3 };
+    enum { OD = 4, OH = 3, OW = 4 };
+    uint8_t x[IN * D * H * W], w[OUT * EACH * KD * KH * KW], w_zero[OUT];
+    int64_t pads[6] = {1, 0, 2, 1, 1, 0}, strides[3] = {1, 2, 1}, dilations[3] = {2, 1, 2};
+    for (size_t i = 0; i < sizeof x; i++) {
+        x[i] = (uint8_t)(i * 97 % 256);
+    }
+    for (size_t i = 0; i < sizeof w; i++) {
+        w[i] = (uint8_t)(i * 61 % 251);
+    }
+    for (size_t i = 0; i < OUT; i++) {
+        w_zero[i] = (uint8_t)(i * 50);
+    }
+    for (int signs = 0; signs < 4; signs++) {
+        bool x_signed = signs & 1, w_signed = signs & 2;
+        const uint8_t x_zero = 200;
+        static int32_t expected[OUT * OD * OH * OW];
+        for (int o = 0; o < OUT; o++) {
+            for (int i = 0; i < OD * OH * OW; i++) {
+                int64_t sum = 0;
+                for (int t = 0; t < EACH * KD * KH * KW; t++) {
+                    int c = o / 3 * EACH + t / (KD * KH * KW);
+                    int d = i / (OH * OW) - 1 + t / (KH * KW) % KD * 2;
+                    int h = i / OW % OH * 2 + t / KW % KH;
+                    int v = i % OW - 2 + t % KW * 2;
+                    if (d < 0 || d >= D || h < 0 || h >= H || v < 0 || v >= W) {
+                        continue;
+                    }
+                    uint8_t a = x[((c * D + d) * H + h) * W + v];
+                    uint8_t b = w[o * EACH * KD * KH * KW + t];
+                    sum += (x_signed ? (int8_t)a - (int8_t)x_zero : a - x_zero) *
+                           (w_signed ? (int8_t)b - (int8_t)w_zero[o] : b - w_zero[o]);
+                }
+                expected[o * OD * OH * OW + i] = (int32_t)sum;
+            }
+        }
+        OpHarness h;
+        op_begin(&h, "", "ConvInteger", 10, 1);
+        op_input(&h, x_signed ? OCTET_S8 : OCTET_U8, SHAPE(1, IN, D, H, W), x);
+        op_input(&h, w_signed ? OCTET_S8 : OCTET_U8, SHAPE(OUT, EACH, KD, KH, KW), w);
+        op_input(&h, x_signed ? OCTET_S8 : OCTET_U8, SCALAR, &x_zero);
+        op_input(&h, w_signed ? OCTET_S8 : OCTET_U8, SHAPE(OUT), w_zero);
+        assert_true(oct_node_set_ints(h.graph, h.node, "pads", pads, 6));
+        assert_true(oct_node_set_ints(h.graph, h.node, "strides", strides, 3));
+        assert_true(oct_node_set_ints(h.graph, h.node, "dilations", dilations, 3));
+        assert_true(oct_node_set_int(h.graph, h.node, "group", 2));
+        op_run_ok(&h);
+        op_expect(&h, 0, OCTET_S32, SHAPE(1, OUT, OD, OH, OW), expected);
+        op_end(&h);
+    }
+}
+
 /* ONNX's example, all grids being operands. */
 static void test_qlinear_matmul(void **state) {
     (void)state;
@@ -285,22 +341,23 @@ static void test_qlinear_conv(void **state) {
     const uint8_t x[2] = {10, 20}, zeros[2] = {10, 1}, w = 3;
     const float x_scale = 0.5f, w_scale = 0.25f, y_scale = 0.1f;
     const int32_t bias = 4;
-    for (int is_signed = 0; is_signed < 2; is_signed++) {
+    for (int i = 0; i < 4; i++) {
+        bool is_signed = i & 1, three = i & 2; /* over one axis, over three */
         OctetDType type = is_signed ? OCTET_S8 : OCTET_U8;
         const uint8_t y_zero = is_signed ? (uint8_t)-28 : 100;
         OpHarness h;
         op_begin(&h, "", "QLinearConv", 10, 1);
-        op_input(&h, type, SHAPE(1, 1, 2), x);
+        op_input(&h, type, three ? SHAPE(1, 1, 2, 1, 1) : SHAPE(1, 1, 2), x);
         op_input(&h, OCTET_F32, SCALAR, &x_scale);
         op_input(&h, type, SCALAR, &zeros[0]);
-        op_input(&h, type, SHAPE(1, 1, 1), &w);
+        op_input(&h, type, three ? SHAPE(1, 1, 1, 1, 1) : SHAPE(1, 1, 1), &w);
         op_input(&h, OCTET_F32, SHAPE(1), &w_scale);
         op_input(&h, type, SHAPE(1), &zeros[1]);
         op_input(&h, OCTET_F32, SCALAR, &y_scale);
         op_input(&h, type, SCALAR, &y_zero);
         op_input(&h, OCTET_S32, SHAPE(1), &bias);
         op_run_ok(&h);
-        op_expect(&h, 0, type, SHAPE(1, 1, 2),
+        op_expect(&h, 0, type, three ? SHAPE(1, 1, 2, 1, 1) : SHAPE(1, 1, 2),
                   is_signed ? (uint8_t[]){(uint8_t)-23, 2} : (uint8_t[]){105, 130});
         op_end(&h);
     }
@@ -326,6 +383,7 @@ int main(void) {
                                        cmocka_unit_test(test_integer_to_float),
                                        cmocka_unit_test(test_dynamic_quantize_matmul),
                                        cmocka_unit_test(test_conv_integer),
+                                       cmocka_unit_test(test_conv_integer_3d),
                                        cmocka_unit_test(test_qlinear_matmul),
                                        cmocka_unit_test(test_qlinear_conv)};
     return cmocka_run_group_tests(tests, start_pool, stop_pool);

@@ -1,9 +1,9 @@
 /* Convolutions whose zero points (and scales) are operands: ConvInteger, whose sums are the result,
  * and QLinearConv where import could not make grids of its operands. Weights and zero points may
  * change with every run, so packing is a part of it. */
+#include "ops/conv_integer.h"
 #include "kernels/q8_conv_run.h"
 #include "kernels/q8_vector.h"
-#include "ops/conv.h"
 #include "ops/quantized.h"
 
 #include <math.h>
@@ -59,22 +59,28 @@ typedef struct Arrays {
     float *multipliers;
 } Arrays;
 
-static OctetStatus set_scales(const ConvInteger *conv, const OctRun *run, size_t outputs,
-                              const Arrays *arrays, OctQ8ConvParams *params) {
-    const OctView *zero = operand(run, conv->places.y_zero);
+static OctetStatus set_multipliers(const ConvInteger *conv, const OctRun *run, size_t outputs,
+                                   float *multipliers) {
     const OctView *scales = operand(run, conv->places.w_scale);
-    const OctView *bias = operand(run, conv->places.bias);
     float x_scale = *(const float *)run->inputs[conv->places.x_scale].data;
     float y_scale = *(const float *)run->inputs[conv->places.y_scale].data;
     bool per_channel = oct_view_count(scales) > 1;
     for (size_t o = 0; o < outputs; o++) {
         float w_scale = ((const float *)scales->data)[per_channel ? o : 0];
-        arrays->multipliers[o] = x_scale * w_scale / y_scale;
-        if (!(arrays->multipliers[o] > 0.0f) || !isfinite(arrays->multipliers[o])) {
+        multipliers[o] = x_scale * w_scale / y_scale;
+        if (!(multipliers[o] > 0.0f) || !isfinite(multipliers[o])) {
             return oct_fail_op(run->diagnostic, OCTET_ERROR_NUMERIC, conv->node,
                                "its scales are not positive and finite");
         }
     }
+    return OCTET_OK;
+}
+
+static OctetStatus set_scales(const ConvInteger *conv, const OctRun *run, size_t outputs,
+                              const Arrays *arrays, OctQ8ConvParams *params) {
+    const OctView *zero = operand(run, conv->places.y_zero);
+    const OctView *bias = operand(run, conv->places.bias);
+    OCT_TRY(set_multipliers(conv, run, outputs, arrays->multipliers));
     params->multipliers = arrays->multipliers;
     params->bias = bias ? bias->data : NULL;
     params->epilogue = oct_q8_epilogue_u8((uint8_t)zero_at(zero, 0, 0, 128));
@@ -142,6 +148,65 @@ static OctetStatus run_kernel(const ConvInteger *conv, const OctQ8Conv *kernel, 
     return OCTET_OK;
 }
 
+/* ---- three axes ---- */
+
+/* Signed outputs are requantized as unsigned ones and flipped. */
+static void requantize(const ConvInteger *conv, const OctRun *run, const float *multipliers,
+                       const int32_t *sums) {
+    const OctView *zero = operand(run, conv->places.y_zero);
+    uint8_t y_zero = (uint8_t)zero_at(zero, 0, 0, 128);
+    uint8_t flip = conv->flips_y ? 0x80 : 0;
+    uint8_t *y = run->outputs[0].data;
+    int64_t area = oct_image_shape_area(&conv->geometry.output);
+    int64_t rows = conv->geometry.output.batch * conv->geometry.output.channels;
+    for (int64_t r = 0; r < rows; r++) {
+        float multiplier = multipliers[r % conv->geometry.output.channels];
+        for (int64_t i = r * area; i < (r + 1) * area; i++) {
+            y[i] = (uint8_t)(oct_q8_requantize(sums[i], multiplier, y_zero, 0, 255) ^ flip);
+        }
+    }
+}
+
+static OctetStatus run_direct(void *state, const OctRun *run) {
+    const ConvInteger *conv = state;
+    const OctView *w = &run->inputs[conv->places.w];
+    const OctView *x_zero = operand(run, conv->places.x_zero);
+    const OctView *w_zero = operand(run, conv->places.w_zero);
+    const OctView *bias = operand(run, conv->places.bias);
+    size_t outputs = (size_t)conv->geometry.output.channels;
+    size_t count = (size_t)oct_view_count(&run->outputs[0]);
+    Arrays arrays = {.zeros = oct_calloc(outputs, sizeof(int32_t)),
+                     .multipliers = oct_calloc(outputs, sizeof(float))};
+    int32_t *sums = conv->requantizes ? oct_calloc(count, sizeof *sums) : run->outputs[0].data;
+    OctetStatus status =
+        arrays.zeros && arrays.multipliers && sums ? OCTET_OK : oct_fail_memory(run->diagnostic);
+    if (status == OCTET_OK && conv->requantizes) {
+        status = set_multipliers(conv, run, outputs, arrays.multipliers);
+    }
+    for (size_t o = 0; status == OCTET_OK && w_zero && o < outputs; o++) {
+        arrays.zeros[o] = zero_at(w_zero, oct_view_count(w_zero) == 1 ? 0 : o, 0, 0);
+    }
+    if (status == OCTET_OK) {
+        const OctDirectConv direct = {.geometry = &conv->geometry,
+                                      .x = run->inputs[0].data,
+                                      .w = w->data,
+                                      .x_signed = conv->flips_x,
+                                      .w_signed = w->dtype == OCTET_S8,
+                                      .x_zero = x_zero ? zero_at(x_zero, 0, 0, 0) : 0,
+                                      .w_zeros = arrays.zeros,
+                                      .bias = bias ? bias->data : NULL,
+                                      .sums = sums};
+        oct_conv_integer_direct(&direct, run->pool);
+    }
+    if (status == OCTET_OK && conv->requantizes) {
+        requantize(conv, run, arrays.multipliers, sums);
+    }
+    oct_free(conv->requantizes ? sums : NULL);
+    oct_free(arrays.zeros);
+    oct_free(arrays.multipliers);
+    return status;
+}
+
 static OctetStatus run_conv(void *state, const OctRun *run) {
     const ConvInteger *conv = state;
     OctQ8Conv *kernel = NULL;
@@ -190,10 +255,9 @@ static OctetStatus check_operands(const OctPrepare *prepare, const ConvInteger *
     const OctNode *node = prepare->node;
     const Places *places = &conv->places;
     int64_t outputs = conv->geometry.output.channels;
-    if (!is_byte(node->inputs[0]) || !is_byte(node->inputs[places->w]) ||
-        conv->geometry.window.rank > 2) {
+    if (!is_byte(node->inputs[0]) || !is_byte(node->inputs[places->w])) {
         return oct_fail_op(prepare->diagnostic, OCTET_ERROR_UNSUPPORTED, node,
-                           "is supported on u8 and s8 over one or two axes");
+                           "is supported on u8 and s8");
     }
     OCT_TRY(check_operand(prepare, places->x_zero, 1, OCTET_U8));
     OCT_TRY(check_operand(prepare, places->w_zero, outputs, OCTET_U8));
@@ -235,6 +299,12 @@ static OctetStatus prepare_places(const OctPrepare *prepare, OctPreparedOp *prep
     prepared->macs = oct_conv_macs(&conv->geometry);
     conv->flips_x = node->inputs[0]->dtype == OCTET_S8;
     conv->flips_y = conv->requantizes && node->outputs[0]->dtype == OCTET_S8;
+    if (conv->geometry.window.rank > 2) {
+        prepared->run = run_direct;
+        prepared->kernel = "direct integer convolution";
+        prepared->cpu = OCTET_CPU_PORTABLE;
+        return OCTET_OK;
+    }
     size_t *workspace = &prepared->workspace_bytes;
     OCT_TRY(oct_layout_prepare(&conv->x, &conv->geometry.input, false, 1, workspace, diagnostic));
     OCT_TRY(oct_layout_prepare(&conv->y, &conv->geometry.output, false,
