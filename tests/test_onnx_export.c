@@ -314,6 +314,22 @@ static OctGraph *quantized_network(OctetDType activation, int64_t opset) {
     return graph;
 }
 
+static OctValue *int64_constant(OctGraph *graph, const char *name, const int64_t *numbers,
+                                int64_t count) {
+    OctetTensor *tensor;
+    OctetShape shape = {.rank = 1, .dims = {count}};
+    assert_int_equal(octet_tensor_create(OCTET_S64, &shape, &tensor, NULL), OCTET_OK);
+    memcpy(tensor->data, numbers, tensor->bytes);
+    return oct_graph_add_constant(graph, name, tensor);
+}
+
+static OctetTensor *float_scalar(float number) {
+    OctetTensor *tensor;
+    assert_int_equal(octet_tensor_create(OCTET_F32, &(OctetShape){0}, &tensor, NULL), OCTET_OK);
+    memcpy(tensor->data, &number, sizeof number);
+    return tensor;
+}
+
 /* Runs with a fixed input; the bytes of the output are copied to `bytes`. */
 static size_t run(const OctetGraph *graph, bool integer_input, bool integer_output,
                   uint8_t *bytes) {
@@ -440,6 +456,52 @@ static void qoperator_leaves_floats_at_the_border_only(void **state) {
     octet_graph_free(again);
     octet_graph_free(back);
     octet_graph_free(graph);
+}
+
+/* Operators that move elements take bytes; what Pad fills in is on the grid, 0 as well as others.
+ */
+static void qoperator_moves_bytes(void **state) {
+    (void)state;
+    static const OctetDType types[] = {OCTET_U8, OCTET_S8};
+    const OctetSaveOptions options = {.format = OCTET_FORMAT_QOPERATOR, .io = OCTET_IO_GRID};
+    for (int t = 0; t < 2; t++) {
+        OctGraph *graph = octet_graph_create();
+        assert_true(oct_graph_set_opset(graph, "", 13));
+        OctetShape shape = {.rank = 4, .dims = {3, 2, 6, 6}};
+        int64_t pads[8] = {0, 0, 1, 0, 0, 0, 0, 2};
+        int64_t sizes[4] = {3, 2, 14, 4};
+        OctValue *x = octet_graph_input(graph, "input", OCTET_F32, &shape);
+        OctValue *p = int64_constant(graph, "pads", pads, 8);
+        OctValue *half = oct_graph_add_constant(graph, "half", float_scalar(0.43f));
+        OctValue *to = int64_constant(graph, "sizes", sizes, 4);
+        OctValue *a = add_layer(graph, "Pad", "a", (OctValue *[]){x, p}, 2);
+        OctValue *b = add_layer(graph, "Pad", "b", (OctValue *[]){a, p, half}, 3);
+        OctValue *c = add_layer(graph, "Resize", "c", (OctValue *[]){b, NULL, NULL, to}, 4);
+        OctValue *d = add_layer(graph, "SpaceToDepth", "d", &c, 1);
+        OctValue *y = add_layer(graph, "MaxPool", "y", &d, 1);
+        assert_true(oct_node_set_int(graph, d->producer, "blocksize", 2));
+        assert_true(oct_node_set_ints(graph, y->producer, "kernel_shape", (int64_t[]){2, 2}, 2));
+        OctValue *const all[] = {x, a, b, c, d, y};
+        for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+            quantize_value(graph, all[i], types[t], 1.0f / 64, types[t] == OCTET_U8 ? 128 : 0);
+        }
+        assert_true(oct_graph_add_output(graph, y));
+        graph->quantized = true;
+        assert_int_equal(octet_graph_finish(graph, NULL), OCTET_OK);
+        save(graph, path_of("a.onnx"), &options);
+        Onnx__ModelProto *model = unpack(path_of("a.onnx"));
+        assert_int_equal(model->graph->n_node, 5);
+        assert_int_equal(count_nodes(model, "Pad"), 2);
+        assert_int_equal(count_nodes(model, "Resize"), 1);
+        onnx__model_proto__free_unpacked(model, NULL);
+        uint8_t expected[256], found[256];
+        size_t size = run(graph, false, true, expected);
+        OctetGraph *back = read_back(path_of("a.onnx"));
+        assert_int_equal(run(back, true, true, found), size);
+        assert_memory_equal(found, expected, size);
+        octet_graph_free(back);
+        octet_graph_free(graph);
+    }
 }
 
 static void integer_borders_have_integer_types(void **state) {
@@ -798,6 +860,7 @@ int main(void) {
         cmocka_unit_test(quantized_networks_compute_the_same_bytes),
         cmocka_unit_test(qdq_has_nodes_where_they_belong),
         cmocka_unit_test(qoperator_leaves_floats_at_the_border_only),
+        cmocka_unit_test(qoperator_moves_bytes),
         cmocka_unit_test(integer_borders_have_integer_types),
         cmocka_unit_test(wide_grids_are_no_bytes),
         cmocka_unit_test(old_operator_sets_are_raised),

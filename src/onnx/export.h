@@ -40,7 +40,7 @@ OctetStatus oct_export_unfold(OctGraph *graph, const OctetSaveOptions *options,
 typedef enum OctIntegerForm {
     OCT_FORM_NONE = 0,    /* it isn't */
     OCT_FORM_QLINEAR = 1, /* as an operator of its own, such as QLinearConv */
-    OCT_FORM_MOVER = 2    /* unchanged, since it only moves elements */
+    OCT_FORM_MOVER = 2    /* as it is, since it only moves elements */
 } OctIntegerForm;
 OctIntegerForm oct_integer_form(const OctNode *node);
 
@@ -50,6 +50,13 @@ typedef bool (*OctFindIntegers)(void *user, OctValue *value, OctExportForm *name
  * knows; `output` is what it made before the caller gave it the integers to make. */
 OctetStatus oct_make_qlinear(OctGraph *graph, OctNode *node, OctValue *output, OctFindIntegers find,
                              void *user, OctetDiagnostic *diagnostic);
+/* Whether a node can take the bytes of its data inputs and give bytes on the same grid. */
+bool oct_moves_bytes(const OctNode *node);
+/* Lets such a node of form OCT_FORM_MOVER take them. */
+OctetStatus oct_make_mover(OctGraph *graph, OctNode *node, OctFindIntegers find, void *user,
+                           OctetDiagnostic *diagnostic);
+/* A value of bytes with one scale. */
+bool oct_is_byte_value(const OctValue *value);
 /* Relu and Clip that rounding to the output's grid does anyway, since the grid ends where they
  * cut, are dropped: fused ones, and nodes behind an operator that has a QLinear form. Exact. */
 OctetStatus oct_absorb_activations(OctGraph *graph, OctetDiagnostic *diagnostic);

@@ -50,7 +50,7 @@ static bool is_byte(OctetDType dtype) {
     return dtype == OCTET_U8 || dtype == OCTET_S8;
 }
 
-static bool per_tensor_byte(const OctValue *value) {
+bool oct_is_byte_value(const OctValue *value) {
     return value && is_byte(value->qparams.dtype) && value->qparams.axis < 0;
 }
 
@@ -128,7 +128,7 @@ static bool types_fit(OctetDType input, OctetDType weight, OctetDType output) {
 static bool all_bytes(const OctNode *node, int32_t from) {
     OctetDType dtype = node->outputs[0]->qparams.dtype;
     for (int32_t k = from; k < node->input_count; k++) {
-        if (!per_tensor_byte(node->inputs[k]) || node->inputs[k]->qparams.dtype != dtype) {
+        if (!oct_is_byte_value(node->inputs[k]) || node->inputs[k]->qparams.dtype != dtype) {
             return false;
         }
     }
@@ -141,13 +141,14 @@ static bool layout_fits(const OctNode *node, Layout layout) {
     OctetDType output = node->outputs[0]->qparams.dtype;
     switch (layout) {
     case LAYOUT_CONV:
-        return per_tensor_byte(a) && weight_fits(b, 0) && b->constant && bias_fits(node, 2) &&
+        return oct_is_byte_value(a) && weight_fits(b, 0) && b->constant && bias_fits(node, 2) &&
                types_fit(a->qparams.dtype, b->qparams.dtype, output);
     case LAYOUT_MATMUL:
-        return per_tensor_byte(a) && b && b->shape.rank >= 2 && weight_fits(b, b->shape.rank - 1) &&
+        return oct_is_byte_value(a) && b && b->shape.rank >= 2 &&
+               weight_fits(b, b->shape.rank - 1) &&
                types_fit(a->qparams.dtype, b->qparams.dtype, output);
     case LAYOUT_GEMM:
-        return per_tensor_byte(a) && b && b->constant &&
+        return oct_is_byte_value(a) && b && b->constant &&
                weight_fits(b, oct_node_int(node, "transB", 0) ? 0 : 1) && bias_fits(node, 2) &&
                oct_node_float(node, "alpha", 1) == 1 && oct_node_float(node, "beta", 1) == 1 &&
                types_fit(a->qparams.dtype, b->qparams.dtype, output);
@@ -162,40 +163,12 @@ static bool layout_fits(const OctNode *node, Layout layout) {
     }
 }
 
-/* Operators that take bytes themselves. Pad and Resize are left out: what they fill in would have
- * to be the zero point. */
-static bool moves_bytes(const OctNode *node) {
-    static const char *const names[] = {
-        "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "MaxPool", "Slice",
-        "Gather",  "Expand",    "Tile",    "Split",   "Identity",  "Concat",
-    };
-    bool listed = false;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        listed = listed || strcmp(node->op_type, names[i]) == 0;
-    }
-    if (!listed || *node->domain || node->input_count == 0 || !per_tensor_byte(node->inputs[0])) {
-        return false;
-    }
-    const OctetQParams *grid = &node->inputs[0]->qparams;
-    for (int32_t k = 0; k < oct_moved_inputs(node) && k < node->input_count; k++) {
-        if (!node->inputs[k] || !octet_qparams_equal(grid, &node->inputs[k]->qparams)) {
-            return false;
-        }
-    }
-    for (int32_t k = 0; k < node->output_count; k++) {
-        if (node->outputs[k] && !octet_qparams_equal(grid, &node->outputs[k]->qparams)) {
-            return false;
-        }
-    }
-    return oct_moved_inputs(node) > 0;
-}
-
 OctIntegerForm oct_integer_form(const OctNode *node) {
     if (node->activation.kind != OCT_ACTIVATION_NONE || node->output_count < 1 ||
-        !node->outputs[0] || !per_tensor_byte(node->outputs[0])) {
+        !node->outputs[0] || !oct_is_byte_value(node->outputs[0])) {
         return OCT_FORM_NONE;
     }
-    if (moves_bytes(node)) {
+    if (oct_moves_bytes(node)) {
         return OCT_FORM_MOVER;
     }
     const QLinear *qlinear = find_qlinear(node);

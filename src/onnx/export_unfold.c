@@ -199,13 +199,7 @@ static OctetStatus rewrite_node(OctUnfold *unfold, const OldNode *old) {
         return oct_make_qlinear(unfold->graph, node, old->output, find_integers, unfold,
                                 unfold->diagnostic);
     }
-    for (int32_t k = 0; k < oct_moved_inputs(node) && k < node->input_count; k++) {
-        OctExportForm names;
-        if (node->inputs[k] && find_integers(unfold, node->inputs[k], &names)) {
-            node->inputs[k] = names.integers;
-        }
-    }
-    return OCTET_OK;
+    return oct_make_mover(unfold->graph, node, find_integers, unfold, unfold->diagnostic);
 }
 
 /* The other nodes, and child graphs, take the rounded real numbers. Nodes that were made here take
