@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-/* Below so many multiplications, waking threads costs more than it brings. */
-enum { MACS_FOR_THREADS = 1 << 20 };
+/* Below so many multiplications, waking threads costs more than it brings. Depthwise convolutions
+ * take four times as long a multiplication, and an output as long as eight. */
+enum { MACS_FOR_THREADS = 1 << 20, DEPTHWISE_MACS = 4, DEPTHWISE_OUTPUT = 8 };
 
 typedef struct Run {
     const OctQ8Conv *conv;
@@ -335,7 +336,12 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
     if (run.pixels == 0) {
         return;
     }
-    pool = setup->macs < MACS_FOR_THREADS ? NULL : pool;
+    size_t work = setup->macs;
+    if (conv->path == OCT_Q8_PATH_DEPTHWISE) {
+        work = DEPTHWISE_MACS * setup->macs +
+               DEPTHWISE_OUTPUT * run.pixels * conv->params.out_channels;
+    }
+    pool = work < MACS_FOR_THREADS ? NULL : pool;
     if (conv->path == OCT_Q8_PATH_DEPTHWISE) {
         run_depthwise(&run, pool);
         return;

@@ -116,29 +116,66 @@ static OctetStatus infer_concat(OctGraph *graph, OctNode *node, OctetDiagnostic 
     return list ? concat_known(graph, node, output, diagnostic) : OCTET_OK;
 }
 
+/* Least bytes of a task: fewer are moved in less time than another thread needs to begin. */
+enum { TASK_BYTES = 32 << 10 };
+
+typedef struct ConcatWork {
+    const Parts *parts;
+    const OctRun *run;
+    size_t size; /* of an element */
+    int64_t rows_per_task;
+} ConcatWork;
+
+/* Rows [first, first + rows) of one part. */
+static void copy_part(const ConcatWork *work, const Part *part, int64_t first, int64_t rows,
+                      OctetThreadPool *pool) {
+    const Parts *parts = work->parts;
+    const void *source = work->run->inputs[part->index].data;
+    void *joined = work->run->outputs[0].data;
+    if (!source || part->run == 0) {
+        return;
+    }
+    if (part->table) {
+        const uint8_t *from = (const uint8_t *)source + first * part->run;
+        uint8_t *to = (uint8_t *)joined + first * parts->joined_run + part->offset;
+        for (int64_t i = 0; i < rows; i++) {
+            parts->q8->lookup(part->table, from + i * part->run, to + i * parts->joined_run,
+                              (size_t)part->run);
+        }
+        return;
+    }
+    OctStrided copy = {.rank = 2,
+                       .dims = {rows, part->run},
+                       .source_strides = {part->run, 1},
+                       .destination_strides = {parts->joined_run, 1},
+                       .source_offset = first * part->run,
+                       .destination_offset = first * parts->joined_run + part->offset};
+    oct_strided_copy(&copy, work->size, source, joined, pool);
+}
+
+static void concat_task(void *user, size_t task) {
+    const ConcatWork *work = user;
+    int64_t first = (int64_t)task * work->rows_per_task, rest = work->parts->outer - first;
+    for (int32_t k = 0; k < work->parts->count; k++) {
+        copy_part(work, &work->parts->parts[k], first,
+                  rest < work->rows_per_task ? rest : work->rows_per_task, NULL);
+    }
+}
+
+/* By rows of the joined tensor, which are pixels in most networks: what made the parts, and what
+ * reads the whole, are cut among threads in the same way. */
 static OctetStatus run_concat(void *state, const OctRun *run) {
     const Parts *parts = state;
-    size_t size = octet_dtype_size(run->outputs[0].dtype);
+    ConcatWork work = {.parts = parts, .run = run, .size = octet_dtype_size(run->outputs[0].dtype)};
+    int64_t row_bytes = parts->joined_run * (int64_t)work.size;
+    work.rows_per_task = row_bytes == 0 || row_bytes >= TASK_BYTES ? 1 : TASK_BYTES / row_bytes;
+    if (parts->outer > 1) {
+        oct_parallel_for(run->pool, concat_task, &work,
+                         (size_t)((parts->outer + work.rows_per_task - 1) / work.rows_per_task));
+        return OCTET_OK;
+    }
     for (int32_t k = 0; k < parts->count; k++) {
-        const Part *part = &parts->parts[k];
-        const char *source = run->inputs[part->index].data;
-        if (part->table) {
-            const uint8_t *from = (const uint8_t *)source;
-            uint8_t *to = (uint8_t *)run->outputs[0].data + part->offset;
-            for (int64_t i = 0; i < parts->outer; i++) {
-                parts->q8->lookup(part->table, from + i * part->run, to + i * parts->joined_run,
-                                  (size_t)part->run);
-            }
-            continue;
-        }
-        OctStrided copy = {.rank = 2,
-                           .dims = {parts->outer, part->run},
-                           .source_strides = {part->run, 1},
-                           .destination_strides = {parts->joined_run, 1},
-                           .destination_offset = part->offset};
-        if (source && part->run > 0) {
-            oct_strided_copy(&copy, size, source, run->outputs[0].data, run->pool);
-        }
+        copy_part(&work, &parts->parts[k], 0, parts->outer, run->pool);
     }
     return OCTET_OK;
 }
