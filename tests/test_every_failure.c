@@ -1,6 +1,6 @@
 /* From a float file to the int8 network's result, step by step; in each step every allocation fails
- * once, and every read and write: an error each time, nothing lost, no file half-written, and the
- * next attempt works. */
+ * once, and every read and write, and the caller asks to stop at every poll: an error each time,
+ * nothing lost, no file half-written, and the next attempt works. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,8 @@ typedef enum Fault {
     NO_FAULT,
     INTERRUPTED, /* every second call is interrupted, and the others are short */
     FAILS,       /* the call whose turn it is fails: no space to write, no medium to read */
-    ENDS         /* the read whose turn it is finds the end of the file */
+    ENDS,        /* the read whose turn it is finds the end of the file */
+    STOPS        /* the caller who is asked whether to go on says no */
 } Fault;
 
 static Fault fault;
@@ -74,6 +75,12 @@ static int intrude(int error, bool reads, size_t *bytes) {
     }
     return 1;
 }
+
+static bool stops(void *user) {
+    (void)user;
+    return fault == STOPS && calls_left-- <= 0;
+}
+static const OctetLimits patient = {.canceled = stops};
 
 ssize_t read(int file, void *buffer, size_t bytes) {
     int known = intrude(EIO, true, &bytes);
@@ -132,7 +139,7 @@ static const char *in_folder(const char *name) {
 
 static OctetStatus load_file(const Life *life, const char *name, OctetGraph **graph,
                              OctetDiagnostic *diagnostic) {
-    const OctetLoadOptions options = {.copy_file = life->copies};
+    const OctetLoadOptions options = {.copy_file = life->copies, .canceled = stops};
     OctetStatus status = octet_model_load(in_folder(name), &options, graph, diagnostic);
     if (status == OCTET_OK) {
         status = octet_fuse(*graph, diagnostic);
@@ -155,6 +162,7 @@ static void unload(Life *life) {
 
 static OctetStatus prepare(Life *life, OctetDiagnostic *diagnostic) {
     OctetQConfigMapping *mapping = NULL;
+    const OctetPrepareOptions options = {.limits = patient};
     OctetQConfig qconfig = octet_qconfig_default();
     qconfig.activation = octet_observer_options(OCTET_OBSERVER_HISTOGRAM);
     OctetStatus status = octet_qconfig_mapping_create(&mapping, diagnostic);
@@ -162,7 +170,7 @@ static OctetStatus prepare(Life *life, OctetDiagnostic *diagnostic) {
         status = octet_qconfig_mapping_set_global(mapping, &qconfig, diagnostic);
     }
     if (status == OCTET_OK) {
-        status = octet_prepare(life->graph, mapping, NULL, &life->prepared, diagnostic);
+        status = octet_prepare(life->graph, mapping, &options, &life->prepared, diagnostic);
     }
     octet_qconfig_mapping_free(mapping);
     return status;
@@ -228,7 +236,8 @@ static OctetStatus pack(Life *life, OctetDiagnostic *diagnostic) {
 
 static OctetStatus run(Life *life, OctetDiagnostic *diagnostic) {
     const OctetTensor *output;
-    OctetStatus status = octet_session_create(life->loaded, NULL, &life->session, diagnostic);
+    const OctetSessionOptions options = {.limits = patient};
+    OctetStatus status = octet_session_create(life->loaded, &options, &life->session, diagnostic);
     if (status == OCTET_OK) {
         status = octet_session_run(life->session, (const OctetTensor *[]){life->input}, 1, &output,
                                    1, diagnostic);
@@ -468,8 +477,9 @@ static bool attempt(Life *life, int i, Fault kind, long n) {
         fail_msg("%s, failure %ld went unnoticed", step->name, n);
     }
     if (status != OCTET_OK) {
-        bool wrong =
-            kind == NO_FAULT ? status != OCTET_ERROR_OUT_OF_MEMORY : status == OCTET_ERROR_INTERNAL;
+        bool wrong = kind == NO_FAULT ? status != OCTET_ERROR_OUT_OF_MEMORY
+                     : kind == STOPS  ? status != OCTET_ERROR_CANCELED
+                                      : status == OCTET_ERROR_INTERNAL;
         if (wrong || !happened || !diagnostic.message[0]) {
             fail_msg("%s, failure %ld: %s: %s", step->name, n, octet_status_name(status),
                      diagnostic.message);
@@ -516,6 +526,11 @@ static void every_read_and_write(void **state) {
     fail_everywhere(FAILS, ENDS, 50);
 }
 
+static void every_poll(void **state) {
+    (void)state;
+    fail_everywhere(STOPS, STOPS, 100);
+}
+
 /* Interrupted calls and short ones are no failures. */
 static void short_reads_and_writes(void **state) {
     (void)state;
@@ -544,9 +559,8 @@ static void a_full_disk(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_allocation),
-        cmocka_unit_test(every_read_and_write),
-        cmocka_unit_test(short_reads_and_writes),
+        cmocka_unit_test(every_allocation), cmocka_unit_test(every_read_and_write),
+        cmocka_unit_test(every_poll),       cmocka_unit_test(short_reads_and_writes),
         cmocka_unit_test(a_full_disk),
     };
     return cmocka_run_group_tests(tests, begin, end);

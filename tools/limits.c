@@ -10,7 +10,7 @@ const Option limit_options[] = {
      "machine's).",
      NULL},
     {"max-seconds", OPTION_COUNT, offsetof(LimitSettings, seconds), "N",
-     "Time that a single run may take (600).", NULL},
+     "Time that loading, planning and each single run may take (600).", NULL},
     {"max-iterations", OPTION_COUNT, offsetof(LimitSettings, iterations), "N",
      "Iterations that all loops of a run may make (10000000).", NULL},
     {"max-nodes", OPTION_COUNT, offsetof(LimitSettings, nodes), "N",
@@ -39,5 +39,7 @@ OctetLoadOptions load_limits(void) {
     return (OctetLoadOptions){.max_nodes = (uint64_t)limit_settings.nodes,
                               .max_depth = depth < UINT32_MAX ? (uint32_t)depth : UINT32_MAX,
                               .max_file_bytes = (uint64_t)limit_settings.file,
-                              .on_findings = report_findings};
+                              .on_findings = report_findings,
+                              .max_seconds = (double)limit_settings.seconds,
+                              .canceled = is_interrupted};
 }

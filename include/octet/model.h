@@ -36,6 +36,13 @@ typedef struct OctetLoadOptions {
      * or, with lenient, before it succeeds. May be NULL. */
     OctetFindingsCallback on_findings;
     void *findings_user;
+    /* Of loading and, for the graph that is loaded and its copies, of each later call that takes no
+     * OctetLimits: octet_fuse, octet_convert, octet_model_save and the like. 600 seconds; canceled
+     * (may be NULL) is asked very often, on the calling thread, and true ends the call with
+     * OCTET_ERROR_CANCELED. canceled_user must outlive the graph. */
+    double max_seconds;
+    bool (*canceled)(void *user);
+    void *canceled_user;
 } OctetLoadOptions;
 
 /* Reads a model, opsets 7 to 22, with external data from the model's own folder only. Folds

@@ -26,9 +26,9 @@ typedef struct OctetLimits {
      */
     uint64_t max_memory_bytes;
     uint64_t max_iterations; /* of all loops (Loop, Scan) together; 10,000,000 */
-    double max_seconds;      /* 600. Looked at between nodes and iterations. */
-    /* Asked between nodes and iterations; true ends the run with OCTET_ERROR_CANCELED. May be
-     * NULL. */
+    double max_seconds;      /* 600; of a run, of planning without one, of making a session */
+    /* Asked very often, within long nodes too, on the calling thread; true ends the call with
+     * OCTET_ERROR_CANCELED. May be NULL. */
     bool (*canceled)(void *user);
     void *canceled_user;
 } OctetLimits;

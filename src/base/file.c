@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/patience.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,12 +72,16 @@ static OctetStatus read_all(int descriptor, size_t hint, size_t limit, uint8_t *
     for (;;) {
         /* one byte more than fits tells a file that is longer than its hint or the limit */
         ssize_t got = read(descriptor, buffer + used, capacity - used + 1);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
+        if (got < 0 && errno != EINTR) {
             oct_free(buffer);
             return oct_fail(diagnostic, OCTET_ERROR_IO, "can't read the file: %s", strerror(errno));
+        }
+        if (oct_is_over()) {
+            oct_free(buffer);
+            return oct_noted_go_on(diagnostic);
+        }
+        if (got < 0) {
+            continue;
         }
         if (got == 0) {
             break;
@@ -172,6 +177,7 @@ OctetStatus oct_file_read_at(const OctFile *file, uint64_t offset, void *buffer,
     }
     uint8_t *to = buffer;
     while (bytes > 0) {
+        OCT_TRY(oct_go_on(diagnostic));
         ssize_t got = pread(file->descriptor, to, bytes, (off_t)offset);
         if (got < 0 && errno == EINTR) {
             continue;
@@ -272,6 +278,7 @@ OctetStatus oct_file_writer_open(const char *path, OctFileWriter **writer,
 static OctetStatus write_all(OctFileWriter *writer, const uint8_t *data, size_t bytes,
                              OctetDiagnostic *diagnostic) {
     while (bytes > 0) {
+        OCT_TRY(oct_go_on(diagnostic));
         ssize_t done = write(writer->descriptor, data, bytes);
         if (done < 0 && errno == EINTR) {
             continue;

@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/patience.h"
 
 #include <pthread.h>
 #include <pthreadpool.h>
@@ -39,6 +40,7 @@ struct OctetThreadPool {
 typedef struct Loop {
     OctetParallelWork work;
     void *user;
+    OctPatience *patience;         /* of the thread that runs the loop */
     atomic_int_least64_t last_end; /* when the task that ended last ended, nanoseconds */
 } Loop;
 
@@ -70,7 +72,11 @@ static int64_t now_ns(void) {
 static void run_task(void *argument, size_t index) {
     Loop *loop = argument;
     SEES(loop);
-    loop->work(loop->user, index);
+    OctPatience *own = oct_patience_lend(loop->patience);
+    if (!oct_is_over()) {
+        loop->work(loop->user, index);
+    }
+    (void)oct_patience_lend(own);
     /* Relaxed and unordered: a time that is a task too early only makes the wait look longer by
      * that task. */
     atomic_store_explicit(&loop->last_end, now_ns(), memory_order_relaxed);
@@ -85,7 +91,7 @@ static void note_long_wait(OctetThreadPool *pool, int64_t wait, int64_t end) {
 }
 
 static void run_shared(OctetThreadPool *pool, OctetParallelWork work, void *user, size_t count) {
-    Loop loop = {.work = work, .user = user};
+    Loop loop = {.work = work, .user = user, .patience = oct_patience_of_thread()};
     SHOWS(&loop);
     pthreadpool_parallelize_1d(pool->threads_of, run_task, &loop, count, 0);
     SEES(&loop);
@@ -175,16 +181,23 @@ size_t oct_pool_size(const OctetThreadPool *pool) {
 }
 
 static void run_alone(OctetParallelWork work, void *user, size_t count) {
-    for (size_t i = 0; i < count; i++) {
+    bool asks = count > 1 && oct_patience_of_thread();
+    for (size_t i = 0; i < count && !(asks && oct_is_over()); i++) {
         work(user, i);
     }
+}
+
+/* On the caller's own threads. */
+static void run_wrapped(OctetThreadPool *pool, OctetParallelWork work, void *user, size_t count) {
+    Loop loop = {.work = work, .user = user, .patience = oct_patience_of_thread()};
+    pool->parallel_for(pool->user_pool, run_task, &loop, count);
 }
 
 void oct_parallel_for(OctetThreadPool *pool, OctetParallelWork work, void *user, size_t count) {
     if (!pool || pool->threads == 1 || count <= 1) {
         run_alone(work, user, count);
     } else if (pool->parallel_for) {
-        pool->parallel_for(pool->user_pool, work, user, count);
+        run_wrapped(pool, work, user, count);
     } else if (pthread_mutex_trylock(&pool->submit) != 0) {
         run_alone(work, user, count);
     } else {

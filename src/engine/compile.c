@@ -10,6 +10,9 @@
  * clock takes. */
 enum { LONG_WORK = 1 << 18 };
 
+/* One with fewer takes some 50 milliseconds in the slowest loops, and less than one in most. */
+enum { SHORT_WORK = 1 << 22 };
+
 /* Splits the nodes into those that are planned and those whose shapes the data decide. node->plan
  * is non-NULL for the planned ones. */
 static void split(OctCompile *c) {
@@ -126,6 +129,8 @@ static OctetStatus add_step(OctCompile *c, const OctNode *node) {
         forget_weights(node);
     }
     step->is_long = step->op.macs > LONG_WORK || step->bytes > LONG_WORK;
+    step->is_over_soon =
+        step->op.macs > 0 && step->op.macs < SHORT_WORK && step->bytes < SHORT_WORK;
     if (status == OCTET_OK && step->op.workspace_bytes > plan->workspace_bytes) {
         plan->workspace_bytes = step->op.workspace_bytes;
     }

@@ -196,7 +196,8 @@ static OctetStatus run_operator(OctScope *scope, OctCell *cell, OctetDiagnostic 
             OCT_TRY(resize_output(&run, k, &output->shape));
         }
     }
-    return cell->op.run(cell->op.state, &run);
+    OCT_TRY(cell->op.run(cell->op.state, &run));
+    return oct_noted_go_on(diagnostic);
 }
 
 /* Lets go of what no later node of the scope needs. What child graphs take from outside stays until
@@ -214,7 +215,7 @@ static void consume_inputs(OctScope *scope, const OctNode *node) {
 
 static OctetStatus run_node(OctScope *scope, OctCell *cell, OctetDiagnostic *diagnostic) {
     const OctNode *node = cell->node;
-    OCT_TRY(oct_watch_check(&scope->session->watch, diagnostic));
+    OCT_TRY(oct_go_on(diagnostic));
     if (node->op->flags & OCT_OP_ENGINE) {
         return oct_is_control(node) ? oct_control_run(scope, cell, diagnostic)
                                     : oct_sequence_run(scope, cell, diagnostic);

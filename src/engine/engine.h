@@ -31,7 +31,8 @@ typedef struct OctStep {
     OctRun run;
     const OctNode *node;
     bool observed;
-    bool is_long; /* long enough for looking at the clock before it */
+    bool is_long;      /* long enough for looking at the clock before it */
+    bool is_over_soon; /* too short for looking at it within */
     double bytes;
     double seconds;
     uint64_t runs;

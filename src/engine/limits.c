@@ -1,6 +1,5 @@
 #include "engine/limits.h"
 #include "base/diag.h"
-#include "engine/engine.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,26 +51,10 @@ void oct_limits_complete(OctetLimits *limits) {
 }
 
 void oct_watch_start(OctWatch *watch, const OctetLimits *limits) {
-    *watch = (OctWatch){.limits = limits,
-                        .deadline = oct_clock() + limits->max_seconds,
-                        .iterations_left = limits->max_iterations};
-}
-
-OctetStatus oct_watch_canceled(const OctWatch *watch, OctetDiagnostic *diagnostic) {
-    const OctetLimits *limits = watch->limits;
-    return limits->canceled && limits->canceled(limits->canceled_user)
-               ? oct_fail(diagnostic, OCTET_ERROR_CANCELED, "the run was interrupted")
-               : OCTET_OK;
-}
-
-OctetStatus oct_watch_check(const OctWatch *watch, OctetDiagnostic *diagnostic) {
-    OCT_TRY(oct_watch_canceled(watch, diagnostic));
-    return oct_clock() > watch->deadline
-               ? oct_fail(diagnostic, OCTET_ERROR_LIMIT,
-                          "the run takes longer than the limit of %g seconds; raise max_seconds "
-                          "(--max-seconds) if that is meant",
-                          watch->limits->max_seconds)
-               : OCTET_OK;
+    watch->limits = limits;
+    watch->iterations_left = limits->max_iterations;
+    oct_patience_begin(&watch->patience, limits->canceled, limits->canceled_user,
+                       limits->max_seconds);
 }
 
 OctetStatus oct_watch_iterate(OctWatch *watch, OctetDiagnostic *diagnostic) {
@@ -82,7 +65,7 @@ OctetStatus oct_watch_iterate(OctWatch *watch, OctetDiagnostic *diagnostic) {
                         watch->limits->max_iterations);
     }
     watch->iterations_left--;
-    return oct_watch_check(watch, diagnostic);
+    return oct_go_on(diagnostic);
 }
 
 OctetStatus oct_limits_check_work(const OctetLimits *limits, double macs, size_t threads,

@@ -2,6 +2,7 @@
 #ifndef OCT_ENGINE_LIMITS_H
 #define OCT_ENGINE_LIMITS_H
 
+#include "base/patience.h"
 #include "octet/session.h"
 
 /* Puts the defaults where a limit is 0. */
@@ -10,17 +11,14 @@ void oct_limits_complete(OctetLimits *limits);
 /* A run against its limits. */
 typedef struct OctWatch {
     const OctetLimits *limits;
-    double deadline; /* of oct_clock */
+    OctPatience patience;
     uint64_t iterations_left;
 } OctWatch;
 
-/* `limits` are complete and outlive the watch. */
+/* Begins patience for this thread, to be ended with oct_patience_end. `limits` are complete and
+ * outlive the watch. */
 void oct_watch_start(OctWatch *watch, const OctetLimits *limits);
-/* OCTET_ERROR_CANCELED if the caller asked to stop. */
-OctetStatus oct_watch_canceled(const OctWatch *watch, OctetDiagnostic *diagnostic);
-/* The same, and OCTET_ERROR_LIMIT if the time is up. */
-OctetStatus oct_watch_check(const OctWatch *watch, OctetDiagnostic *diagnostic);
-/* The same for one more iteration of a loop, and OCTET_ERROR_LIMIT if there were too many. */
+/* oct_go_on for one more iteration of a loop, and OCTET_ERROR_LIMIT if there were too many. */
 OctetStatus oct_watch_iterate(OctWatch *watch, OctetDiagnostic *diagnostic);
 /* OCTET_ERROR_LIMIT if no machine could do that many multiply-accumulates in time. */
 OctetStatus oct_limits_check_work(const OctetLimits *limits, double macs, size_t threads,

@@ -5,6 +5,7 @@
 #include "engine/memory.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/patience.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,7 @@ static size_t best_gap(const Placed *placed, int32_t count, const OctMemoryBlock
 static size_t place(const OctMemoryBlock *blocks, const Item *items, int32_t count, Placed *placed,
                     size_t *offsets) {
     size_t total = 0;
-    for (int32_t i = 0; i < count; i++) {
+    for (int32_t i = 0; i < count && !oct_is_over(); i++) {
         const OctMemoryBlock *block = &blocks[items[i].index];
         size_t bytes = rounded(block->bytes);
         size_t offset = best_gap(placed, i, block, bytes);
@@ -138,7 +139,7 @@ static size_t place_by_time(const OctMemoryBlock *blocks, const Item *items, int
                             Placed *placed, size_t *offsets) {
     size_t total = 0;
     int32_t active = 0;
-    for (int32_t i = 0; i < count;) {
+    for (int32_t i = 0; i < count && !oct_is_over();) {
         const OctMemoryBlock *block = &blocks[items[i].index];
         active = drop_ended(placed, active, block->first);
         if (active >= MANY_ACTIVE) {
@@ -235,7 +236,7 @@ OctetStatus oct_memory_plan(OctMemoryBlock *blocks, int32_t count, size_t *arena
         if (*arena_bytes == *lower_bound) {
             break;
         }
-        for (int32_t i = 0; i < count; i++) {
+        for (int32_t i = 0; i < count && !oct_is_over(); i++) {
             uint64_t key = many ? 0 : key_of(order, &blocks[i], alive);
             items[i] = (Item){key, blocks[i].first, i};
         }
@@ -249,6 +250,7 @@ OctetStatus oct_memory_plan(OctMemoryBlock *blocks, int32_t count, size_t *arena
             }
         }
     }
+    status = oct_noted_go_on(diagnostic);
 cleanup:
     oct_free(items);
     oct_free(placed);

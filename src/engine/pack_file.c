@@ -7,6 +7,7 @@ OctetStatus octet_model_pack(const OctetGraph *graph, const OctetShape *input_sh
                              size_t input_count, const char *output, uint64_t *packed_bytes,
                              OctetDiagnostic *diagnostic) {
     OctetSession *session;
+    OctetSessionOptions options = {0};
     if (!graph || !output || !graph->file) {
         return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
                         "packing needs a graph that was loaded from a regular file");
@@ -15,7 +16,10 @@ OctetStatus octet_model_pack(const OctetGraph *graph, const OctetShape *input_sh
         return oct_fail(diagnostic, OCTET_ERROR_STATE,
                         "the graph can't be packed while a session over it is open");
     }
-    OCT_TRY(octet_session_create(graph, NULL, &session, diagnostic));
+    options.limits = (OctetLimits){.max_seconds = graph->max_seconds,
+                                   .canceled = graph->canceled,
+                                   .canceled_user = graph->canceled_user};
+    OCT_TRY(octet_session_create(graph, &options, &session, diagnostic));
     OctBlocks *blocks = oct_pack_blocks(session->packs);
     oct_blocks_record(blocks);
     OctetStatus status = octet_session_plan(session, input_shapes, input_count, diagnostic);

@@ -227,7 +227,8 @@ static OctetStatus attempt(OctetSession *session, const OctetShape *input_shapes
     OCT_TRY(leave_in_float(session, plan->graph, diagnostic));
     OCT_TRY(settle_shapes(session, plan, diagnostic));
     OCT_TRY(optimize(session, plan, diagnostic));
-    return oct_plan_compile(session, plan, diagnostic);
+    OCT_TRY(oct_plan_compile(session, plan, diagnostic));
+    return oct_go_on(diagnostic);
 }
 
 OctetStatus oct_plan_create(OctetSession *session, const OctetShape *input_shapes,

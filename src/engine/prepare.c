@@ -43,6 +43,7 @@ OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const
                           .threads = oct_pool_size(session->options.pool),
                           .packs = session->packs,
                           .diagnostic = &own};
+    OCT_TRY(oct_go_on(diagnostic));
     OctetStatus status = node->op->prepare(&prepare, op);
     bool known = status == OCTET_ERROR_UNSUPPORTED && computes_on_grids(node) &&
                  !node->keep_float && oct_graph_find_node(session->base, node->name);

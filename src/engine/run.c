@@ -47,17 +47,28 @@ static void bind_arena(const OctetSession *session, OctPlan *plan) {
     plan->bound_arena = arena;
 }
 
+static OctetStatus run_node(OctStep *step, OctetDiagnostic *diagnostic) {
+    if (step->is_over_soon) {
+        OctPatience *own = oct_patience_lend(NULL);
+        OctetStatus status = step->op.run(step->op.state, &step->run);
+        (void)oct_patience_lend(own);
+        return status;
+    }
+    OCT_TRY(step->op.run(step->op.state, &step->run));
+    return oct_noted_go_on(diagnostic);
+}
+
 static OctetStatus run_step(const OctetSession *session, OctStep *step,
                             OctetDiagnostic *diagnostic) {
     step->run.diagnostic = diagnostic;
     if (step->is_long) {
-        OctetStatus status = oct_watch_check(&session->watch, diagnostic);
+        OctetStatus status = oct_go_on(diagnostic);
         if (status != OCTET_OK) {
             return oct_fail_in_node(diagnostic, status, step->node->name);
         }
     }
     if (step->op.run) {
-        OctetStatus status = step->op.run(step->op.state, &step->run);
+        OctetStatus status = run_node(step, diagnostic);
         if (status != OCTET_OK) {
             return oct_fail_in_node(diagnostic, status, step->node->name);
         }
@@ -102,7 +113,7 @@ static void run_copies(const OctetSession *session, const OctPlan *plan,
 
 OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor *const *inputs,
                          OctetDiagnostic *diagnostic) {
-    OCT_TRY(oct_watch_canceled(&session->watch, diagnostic));
+    OCT_TRY(oct_go_on(diagnostic));
     OCT_TRY(provide_arena(session, plan, diagnostic));
     if (plan->bound_arena != session->arena) {
         bind_arena(session, plan);
@@ -114,5 +125,5 @@ OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor
     OCT_TRY(session->options.per_node_times ? run_timed(session, plan, diagnostic)
                                             : run_untimed(session, plan, diagnostic));
     run_copies(session, plan, inputs);
-    return plan->dynamic ? oct_dynamic_run(plan, inputs, diagnostic) : OCTET_OK;
+    return plan->dynamic ? oct_dynamic_run(plan, inputs, diagnostic) : oct_noted_go_on(diagnostic);
 }

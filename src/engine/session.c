@@ -20,10 +20,12 @@ OctetStatus octet_session_create(const OctetGraph *graph, const OctetSessionOpti
         made->options = *options;
     }
     oct_limits_complete(&made->options.limits);
+    oct_watch_start(&made->watch, &made->options.limits);
     OctetStatus status = oct_pack_store_acquire(graph, &made->packs, diagnostic);
     if (status == OCTET_OK) {
         status = oct_plan_base(made, diagnostic);
     }
+    oct_patience_end(&made->watch.patience);
     if (status != OCTET_OK) {
         octet_session_free(made);
         return status;
@@ -174,8 +176,6 @@ static OctetStatus check_inputs(OctetSession *session, const OctetTensor *const 
 static OctetStatus plan_and_run(OctetSession *session, const OctetTensor *const *inputs,
                                 OctetShape *shapes, bool *integers, OctetDiagnostic *diagnostic) {
     OctetStatus status;
-    OCT_TRY(check_inputs(session, inputs, shapes, integers, diagnostic));
-    oct_watch_start(&session->watch, &session->options.limits);
     do {
         OCT_TRY(choose_plan(session, shapes, integers, diagnostic));
         session->replan = false;
@@ -184,6 +184,15 @@ static OctetStatus plan_and_run(OctetSession *session, const OctetTensor *const 
             oct_plan_free(session->plans[--session->plan_count]);
         }
     } while (status != OCTET_OK && session->replan);
+    return status;
+}
+
+static OctetStatus run_watched(OctetSession *session, const OctetTensor *const *inputs,
+                               OctetShape *shapes, bool *integers, OctetDiagnostic *diagnostic) {
+    OCT_TRY(check_inputs(session, inputs, shapes, integers, diagnostic));
+    oct_watch_start(&session->watch, &session->options.limits);
+    OctetStatus status = plan_and_run(session, inputs, shapes, integers, diagnostic);
+    oct_patience_end(&session->watch.patience);
     return status;
 }
 
@@ -206,7 +215,7 @@ OctetStatus octet_session_run(OctetSession *session, const OctetTensor *const *i
     OctetShape *shapes = few ? few_shapes : oct_calloc(input_count, sizeof *shapes);
     bool *integers = few ? few_integers : oct_calloc(input_count, sizeof *integers);
     OctetStatus status = shapes && integers
-                             ? plan_and_run(session, inputs, shapes, integers, diagnostic)
+                             ? run_watched(session, inputs, shapes, integers, diagnostic)
                              : oct_fail_memory(diagnostic);
     if (!few) {
         oct_free(shapes);
@@ -230,7 +239,9 @@ OctetStatus octet_session_plan(OctetSession *session, const OctetShape *input_sh
     if (!integers) {
         return oct_fail_memory(diagnostic);
     }
+    oct_watch_start(&session->watch, &session->options.limits);
     OctetStatus status = choose_plan(session, input_shapes, integers, diagnostic);
+    oct_patience_end(&session->watch.patience);
     oct_free(integers);
     return status;
 }

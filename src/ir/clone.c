@@ -236,6 +236,9 @@ static bool clone_header(const OctGraph *graph, OctGraph *to, bool borrows) {
                 copy_text(&scope, to, graph->model_domain, &to->model_domain);
     to->model_version = graph->model_version;
     to->ir_version = graph->ir_version;
+    to->canceled = graph->canceled;
+    to->canceled_user = graph->canceled_user;
+    to->max_seconds = graph->max_seconds;
     for (int32_t i = 0; i < graph->symbol_count && done; i++) {
         done = oct_graph_symbol(to, graph->symbols[i]) != OCT_DIM_UNKNOWN;
     }

@@ -1,5 +1,6 @@
 #include "ir/graph.h"
 #include "base/diag.h"
+#include "base/patience.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -60,6 +61,10 @@ OctGraph *oct_graph_create(void) {
     graph->name = "octet";
     graph->ir_version = 8;
     return graph;
+}
+
+void oct_graph_begin(const OctGraph *graph, OctPatience *patience) {
+    oct_patience_begin(patience, graph->canceled, graph->canceled_user, graph->max_seconds);
 }
 
 OctGraph *oct_graph_create_child(OctGraph *parent) {

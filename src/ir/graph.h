@@ -23,6 +23,7 @@
 #include "ir/names.h"
 #include "octet/tensor.h"
 
+struct OctPatience;
 typedef struct OctetGraph OctGraph;
 typedef struct OctetNode OctNode;
 typedef struct OctetValue OctValue;
@@ -213,6 +214,10 @@ struct OctetGraph {
     const uint8_t *packed;
     size_t packed_bytes;
     struct OctFindings *findings; /* root only, during import: where faults of nodes go */
+    /* Root only, and in its clones: patience for calls over the graph that are not given any. */
+    bool (*canceled)(void *user);
+    void *canceled_user;
+    double max_seconds;
     size_t fold_budget; /* root only: bytes that folding may still make; 0: not counted yet */
     bool quantized;     /* convert has run, or the file came with qparams */
     OctNames value_names, node_names;
@@ -224,6 +229,8 @@ struct OctetGraph {
 OctGraph *oct_graph_create(void);
 OctGraph *oct_graph_create_child(OctGraph *parent);
 void oct_graph_free(OctGraph *graph); /* NULL is fine; a child is freed by its parent */
+/* The graph's own patience for this thread, to be ended with oct_patience_end. */
+void oct_graph_begin(const OctGraph *graph, struct OctPatience *patience);
 /* A deep copy that shares constants' data. */
 OctetStatus oct_graph_clone(const OctGraph *graph, OctGraph **clone, OctetDiagnostic *diagnostic);
 /* The same for a graph that outlives its copy: names, parameters and lists in attributes stay the

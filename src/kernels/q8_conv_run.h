@@ -115,4 +115,13 @@ size_t oct_q8_matmul_workspace(OctetCpu cpu, size_t m, size_t n, size_t k);
 void oct_q8_matmul_run(OctetCpu cpu, const OctQ8Matmul *matmul, void *workspace,
                        OctetThreadPool *pool);
 
+/* How many tasks share the channels of a unit of `macs` multiplications in `panels` panels: the
+ * `wanted` number, or more where one task alone would keep the caller waiting who asks to stop. */
+static inline size_t oct_q8_splits(size_t wanted, size_t macs, size_t panels) {
+    const size_t long_task = (size_t)1 << 28; /* a millisecond; ordinary layers have less */
+    size_t least = macs / long_task + 1;
+    size_t splits = wanted > least ? wanted : least;
+    return splits < panels ? splits : panels;
+}
+
 #endif

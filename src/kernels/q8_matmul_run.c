@@ -119,7 +119,7 @@ void oct_q8_matmul_run(OctetCpu cpu, const OctQ8Matmul *matmul, void *workspace,
     oct_parallel_for(pool, pack_panel, &run, panels);
     oct_parallel_for(pool, sum_rows, &run, (matmul->m + ROWS_TO_SUM - 1) / ROWS_TO_SUM);
     run.splits = threads > 1 && units < 4 * threads ? (4 * threads + units - 1) / units : 1;
-    run.splits = run.splits < panels ? run.splits : panels;
+    run.splits = oct_q8_splits(run.splits, UNIT_ROWS * matmul->n * matmul->k, panels);
     size_t panels_per_split = (panels + run.splits - 1) / run.splits;
     run.splits = (panels + panels_per_split - 1) / panels_per_split;
     run.channels_per_split = panels_per_split * bundle->nr;

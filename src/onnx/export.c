@@ -2,6 +2,7 @@
 #include "onnx/export.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "base/patience.h"
 
 #include <string.h>
 
@@ -125,8 +126,8 @@ static OctetStatus write_outside(OctGraph *graph, const char *path, OctetDiagnos
     return status;
 }
 
-OctetStatus octet_model_save(const OctetGraph *graph, const char *path,
-                             const OctetSaveOptions *options, OctetDiagnostic *diagnostic) {
+static OctetStatus save(const OctetGraph *graph, const char *path, const OctetSaveOptions *options,
+                        OctetDiagnostic *diagnostic) {
     OctetSaveOptions chosen = options ? *options : (OctetSaveOptions){0};
     OctGraph *clone;
     OCT_TRY(oct_graph_clone(graph, &clone, diagnostic));
@@ -140,4 +141,13 @@ OctetStatus octet_model_save(const OctetGraph *graph, const char *path,
     }
     oct_graph_free(clone);
     return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, path);
+}
+
+OctetStatus octet_model_save(const OctetGraph *graph, const char *path,
+                             const OctetSaveOptions *options, OctetDiagnostic *diagnostic) {
+    OctPatience patience;
+    oct_graph_begin(graph, &patience);
+    OctetStatus status = save(graph, path, options, diagnostic);
+    oct_patience_end(&patience);
+    return status;
 }

@@ -2,6 +2,7 @@
 #include "onnx/import.h"
 #include "base/diag.h"
 #include "base/file.h"
+#include "base/patience.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -204,6 +205,7 @@ static OctetStatus unpack_initializer(const OctImport *import, OctSpan message,
     const ProtobufCMessageDescriptor *type = &onnx__tensor_proto__descriptor;
     OctSpan raw = {0};
     ProtobufCMessage *unpacked;
+    OCT_TRY(oct_go_on(import->diagnostic));
     if (message.size <= SMALL_TENSOR) {
         OCT_TRY(oct_proto_unpack(type, message, "the model", import->message, &unpacked,
                                  import->diagnostic));
@@ -291,6 +293,9 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
     bool ready = import.root && import.messages && import.message;
     OctetStatus status = oct_fail_memory(ready ? NULL : &own);
     if (ready) {
+        import.root->canceled = chosen.canceled;
+        import.root->canceled_user = chosen.canceled_user;
+        import.root->max_seconds = chosen.max_seconds;
         import.root->findings = &import.findings;
         status = import_bytes(&import, file);
     }
@@ -302,6 +307,9 @@ static OctetStatus load(OctSpan file, OctMapping *mapping, const char *folder,
     oct_mapping_release(mapping);
     if (status == OCTET_OK) {
         status = oct_import_finish(&import);
+    }
+    if (status == OCTET_OK) {
+        status = oct_go_on(&own);
     }
     status = oct_import_conclude(&import, status, &chosen, diagnostic);
     oct_findings_free(&import.findings);
@@ -327,7 +335,7 @@ static char *folder_of(const char *path) {
     return folder;
 }
 
-OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options, OctetGraph **graph,
+static OctetStatus load_path(const char *path, const OctetLoadOptions *options, OctetGraph **graph,
                              OctetDiagnostic *diagnostic) {
     uint64_t limit =
         options && options->max_file_bytes ? options->max_file_bytes : DEFAULT_FILE_BYTES;
@@ -354,9 +362,9 @@ OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options, 
     return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, path);
 }
 
-OctetStatus octet_model_load_memory(const void *data, size_t size, const char *name,
-                                    const OctetLoadOptions *options, OctetGraph **graph,
-                                    OctetDiagnostic *diagnostic) {
+static OctetStatus load_memory(const void *data, size_t size, const char *name,
+                               const OctetLoadOptions *options, OctetGraph **graph,
+                               OctetDiagnostic *diagnostic) {
     uint64_t limit =
         options && options->max_file_bytes ? options->max_file_bytes : DEFAULT_FILE_BYTES;
     OctetStatus status;
@@ -370,4 +378,29 @@ OctetStatus octet_model_load_memory(const void *data, size_t size, const char *n
         status = load((OctSpan){data, size}, NULL, NULL, options, graph, diagnostic);
     }
     return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, name);
+}
+
+static void begin(const OctetLoadOptions *options, OctPatience *patience) {
+    OctetLoadOptions none = {0};
+    options = options ? options : &none;
+    oct_patience_begin(patience, options->canceled, options->canceled_user, options->max_seconds);
+}
+
+OctetStatus octet_model_load(const char *path, const OctetLoadOptions *options, OctetGraph **graph,
+                             OctetDiagnostic *diagnostic) {
+    OctPatience patience;
+    begin(options, &patience);
+    OctetStatus status = load_path(path, options, graph, diagnostic);
+    oct_patience_end(&patience);
+    return status;
+}
+
+OctetStatus octet_model_load_memory(const void *data, size_t size, const char *name,
+                                    const OctetLoadOptions *options, OctetGraph **graph,
+                                    OctetDiagnostic *diagnostic) {
+    OctPatience patience;
+    begin(options, &patience);
+    OctetStatus status = load_memory(data, size, name, options, graph, diagnostic);
+    oct_patience_end(&patience);
+    return status;
 }

@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/patience.h"
 #include "base/tensor.h"
 #include "ir/op.h"
 #include "onnx/import.h"
@@ -347,6 +348,7 @@ OctetStatus oct_import_node(OctImport *import, OctScope *scope, const Onnx__Node
     OctValue **inputs;
     OctValue **outputs;
     domain = strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+    OCT_TRY(oct_go_on(import->diagnostic));
     OCT_TRY(spend_node(import));
     int64_t order = place_of(import);
     if (!*op_type) {

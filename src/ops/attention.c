@@ -1,6 +1,7 @@
 /* com.microsoft's Attention and MultiHeadAttention:
  * softmax(scale * Q x K^T + mask) x V for each batch and head. */
 #include "ops/attention.h"
+#include "base/patience.h"
 #include "kernels/f32_matmul.h"
 #include "kernels/f32_rows.h"
 #include "kernels/f32_vector.h"
@@ -161,7 +162,7 @@ static OctetStatus run_attention(void *state, const OctRun *run) {
         oct_attention_gather(attention, run, sides);
     }
     for (size_t b = 0; b < attention->batch; b++) {
-        for (size_t h = 0; h < attention->heads; h++) {
+        for (size_t h = 0; h < attention->heads && !oct_is_over(); h++) {
             run_head(attention, run, sides, b, h);
         }
     }

@@ -1,4 +1,5 @@
 /* LRN and MeanVarianceNormalization. */
+#include "base/patience.h"
 #include "kernels/f32_rows.h"
 #include "kernels/transpose.h"
 #include "kernels/vmath.h"
@@ -34,6 +35,7 @@ static void lrn_range(void *user, size_t index) {
     float *base = square + channels, *exponent = base + channels;
     OctF32BinaryKernel pow = oct_vmath_select(lrn->cpu)->pow;
     oct_split_range(lrn->x.batch * lrn->x.area, lrn->slots, index, &begin, &end);
+    size_t stint = 0;
     for (size_t pixel = begin; pixel < end; pixel++) {
         const float *x = work->x + pixel * channels;
         float *y = work->y + pixel * channels;
@@ -43,8 +45,12 @@ static void lrn_range(void *user, size_t index) {
         }
         for (size_t c = 0; c < channels; c++) {
             size_t last = c + after < channels ? c + after : channels - 1;
+            size_t first = c > before ? c - before : 0;
             float sum = 0.0f;
-            for (size_t i = c > before ? c - before : 0; i <= last; i++) {
+            if (oct_is_over_after(&stint, last - first + 1)) {
+                return;
+            }
+            for (size_t i = first; i <= last; i++) {
                 sum += square[i];
             }
             base[c] = lrn->bias + lrn->factor * sum;

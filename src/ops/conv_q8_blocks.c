@@ -1,6 +1,7 @@
 /* Int8 transposed convolutions whose kernel is their stride, as upsampling networks have them: a
  * matrix product of the input pixels with all taps at once, [input] x [tap][output], whose rows are
  * laid out as blocks of the output. */
+#include "base/patience.h"
 #include "ops/conv.h"
 #include "ops/q8_layer.h"
 #include "ops/rows.h"
@@ -97,7 +98,7 @@ static void run_slot(void *user, size_t index) {
     size_t begin, end;
     oct_split_range(conv->batch * conv->in[0] * conv->in[1], conv->slots, index, &begin, &end);
     for (size_t row = begin; row < end; row++) {
-        for (size_t first = 0; first < conv->in[2]; first += PIXELS) {
+        for (size_t first = 0; first < conv->in[2] && !oct_is_over(); first += PIXELS) {
             size_t left = conv->in[2] - first;
             run_pixels(work, slot, row, first, left < PIXELS ? left : PIXELS);
         }

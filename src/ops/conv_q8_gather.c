@@ -2,6 +2,7 @@
  * the inputs of a few outputs are gathered into rows, which are multiplied by the weights as a
  * matrix. A transposed convolution is one such product for each remainder of the output position
  * by the stride, with the taps that reach it. */
+#include "base/patience.h"
 #include "ops/conv_phases.h"
 #include "ops/q8_layer.h"
 #include "ops/rows.h"
@@ -154,7 +155,7 @@ static void run_slot(void *user, size_t index) {
     char *slot = oct_workspace_at(work->run, conv->slot_offset + index * conv->slot_bytes);
     size_t begin, end;
     oct_split_range(phase_outputs(work->phase) * conv->batch, conv->slots, index, &begin, &end);
-    for (size_t first = begin; first < end; first += ROWS) {
+    for (size_t first = begin; first < end && !oct_is_over(); first += ROWS) {
         run_tile(work, slot, first, end - first < ROWS ? end - first : ROWS);
     }
 }

@@ -1,4 +1,5 @@
 /* CumSum: running sums along an axis. */
+#include "base/patience.h"
 #include "ops/ops.h"
 
 static OctetStatus check_cumsum(const OctGraph *graph, const OctNode *node,
@@ -50,7 +51,9 @@ static OctetStatus run_cumsum(void *state, const OctRun *run) {
     oct_shape_product(&input->shape, axis + 1, input->shape.rank, &inner);
     int64_t dim = input->shape.dims[axis];
     int64_t size = (int64_t)octet_dtype_size(input->dtype);
-    for (int64_t line = 0; dim > 0 && line < outer * inner; line++) {
+    size_t stint = 0;
+    for (int64_t line = 0;
+         dim > 0 && line < outer * inner && !oct_is_over_after(&stint, (size_t)dim); line++) {
         int64_t first = line / inner * dim * inner + line % inner;
         first += reverse ? (dim - 1) * inner : 0;
         const char *from = (const char *)input->data + first * size;

@@ -1,6 +1,7 @@
 /* Einsum: any equation on floats, with ellipses, repeated labels and any number of operands. An
  * output is one chain of fused multiply-adds over the summed labels, the first label outermost. */
 #include "ops/einsum.h"
+#include "base/patience.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -229,8 +230,9 @@ static float sum_products(const Job *job, const int64_t *start) {
     int64_t index[OCT_EINSUM_LABELS] = {0};
     int64_t offsets[OCT_EINSUM_OPERANDS];
     float total = 0;
+    size_t stint = 0;
     memcpy(offsets, start, sizeof offsets);
-    for (int64_t i = 0; i < einsum->sums; i++) {
+    for (int64_t i = 0; i < einsum->sums && !oct_is_over_after(&stint, 10); i++) {
         float product = job->operands[0][offsets[0]];
         for (int32_t k = 1; k < einsum->operands - 1; k++) {
             product *= job->operands[k][offsets[k]];
@@ -259,7 +261,9 @@ static void einsum_task(void *user, size_t task) {
             offsets[k] += index[loop] * einsum->strides[k][loop];
         }
     }
-    for (int64_t i = first; i < last; i++) {
+    size_t stint = 0;
+    size_t work = (size_t)(einsum->sums < OCT_STINT ? 10 * einsum->sums + 10 : OCT_STINT);
+    for (int64_t i = first; i < last && !oct_is_over_after(&stint, work); i++) {
         job->output[i] = sum_products(job, offsets);
         advance(einsum, 0, einsum->output_loops, index, offsets);
     }

@@ -1,5 +1,6 @@
 #include "ops/evaluate.h"
 #include "base/cpu.h"
+#include "base/patience.h"
 #include "ops/ops.h"
 
 #include <string.h>
@@ -110,7 +111,7 @@ static OctetStatus run_prepared(Evaluation *evaluation, OctPreparedOp *prepared)
                   .engine = evaluation};
     OctetStatus status = prepared->run(prepared->state, &run);
     oct_aligned_free(workspace);
-    return status;
+    return status == OCTET_OK ? oct_noted_go_on(evaluation->diagnostic) : status;
 }
 
 OctetStatus oct_node_evaluate(OctGraph *graph, OctNode *node, size_t max_bytes,

@@ -1,4 +1,5 @@
 /* Picking by index: Gather, GatherElements, GatherND. */
+#include "base/patience.h"
 #include "ops/index.h"
 #include "ops/ops.h"
 
@@ -96,9 +97,11 @@ static OctetStatus run_gather(void *state, const OctRun *run) {
     if (outer == 0 || bytes == 0) {
         return OCTET_OK;
     }
+    size_t stint = 0;
     for (int64_t o = 0; o < outer; o++) {
         const char *from = (const char *)run->inputs[0].data + (size_t)(o * dim) * bytes;
-        for (int64_t i = 0; i < count; i++, to += bytes) {
+        for (int64_t i = 0; i < count && !oct_is_over_after(&stint, 5 + bytes / 8);
+             i++, to += bytes) {
             int64_t at;
             OCT_TRY(oct_index_read(gather->node, indices, i, dim, &at, run->diagnostic));
             memcpy(to, from + (size_t)at * bytes, bytes);
@@ -132,7 +135,8 @@ static OctetStatus run_gather_elements(void *state, const OctRun *run) {
     int64_t count = oct_view_count(indices);
     OctIndexWalk walk;
     oct_index_walk_start(&walk, &indices->shape, &run->inputs[0].shape, gather->axis);
-    for (int64_t i = 0; i < count; i++, to += size) {
+    size_t stint = 0;
+    for (int64_t i = 0; i < count && !oct_is_over_after(&stint, 5); i++, to += size) {
         int64_t at;
         OCT_TRY(oct_index_read(gather->node, indices, i, walk.dim, &at, run->diagnostic));
         memcpy(to, from + (size_t)(walk.offset + at * walk.stride) * size, size);
@@ -204,7 +208,9 @@ static OctetStatus run_gather_nd(void *state, const OctRun *run) {
     if (bytes == 0) {
         return OCTET_OK;
     }
-    for (int64_t i = 0; i < batches * slices; i++, to += bytes) {
+    size_t stint = 0;
+    for (int64_t i = 0; i < batches * slices && !oct_is_over_after(&stint, 5 + bytes / 8);
+         i++, to += bytes) {
         int64_t offset;
         OCT_TRY(oct_index_read_tuple(gather->node, indices, i * tuple, data, batch, tuple, &offset,
                                      run->diagnostic));

@@ -1,4 +1,5 @@
 /* Float matrix products: binds a node to the driver of kernels/f32_matmul.h. */
+#include "base/patience.h"
 #include "engine/pack.h"
 #include "kernels/f32_matmul.h"
 #include "kernels/transpose.h"
@@ -114,7 +115,7 @@ static void run_slot(void *user, size_t slot) {
     const Work *work = user;
     size_t begin, end;
     oct_split_range((size_t)work->gemm->product.batch, work->gemm->slots, slot, &begin, &end);
-    for (size_t index = begin; index < end; index++) {
+    for (size_t index = begin; index < end && !(index > begin && oct_is_over()); index++) {
         run_product(work, index, slot);
     }
 }

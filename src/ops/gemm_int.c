@@ -1,4 +1,5 @@
 /* MatMul and Gemm on 32- and 64-bit integers, which wrap as ONNX Runtime's do. */
+#include "base/patience.h"
 #include "ops/gemm.h"
 
 typedef struct GemmInt {
@@ -37,7 +38,8 @@ static void run_row(void *user, size_t index) {
     oct_product_matrices(product, (int64_t)(index / m), &a_matrix, &b_matrix);
     size_t a = (size_t)a_matrix * m * k + (product->a_transposed ? row : row * k);
     size_t a_step = product->a_transposed ? m : 1;
-    for (size_t column = 0; column < n; column++) {
+    size_t stint = 0;
+    for (size_t column = 0; column < n && !oct_is_over_after(&stint, 2 * k); column++) {
         size_t b = (size_t)b_matrix * k * n + (product->b_transposed ? column * k : column);
         size_t b_step = product->b_transposed ? 1 : n;
         uint64_t sum = gemm->has_c ? load(size, inputs[2].data,

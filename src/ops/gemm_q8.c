@@ -1,5 +1,6 @@
 /* Int8 matrix products. Constant weights are a 1x1 convolution of kernels/q8_conv_run.h; a product
  * of two activations packs its right side on every run. */
+#include "base/patience.h"
 #include "kernels/transpose.h"
 #include "ops/gemm.h"
 #include "ops/q8_layer.h"
@@ -75,7 +76,7 @@ static void run_slot(void *user, size_t slot) {
     const Work *work = user;
     size_t begin, end;
     oct_split_range((size_t)work->gemm->product.batch, work->gemm->slots, slot, &begin, &end);
-    for (size_t index = begin; index < end; index++) {
+    for (size_t index = begin; index < end && !(index > begin && oct_is_over()); index++) {
         run_product(work, index, slot);
     }
 }

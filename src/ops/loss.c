@@ -1,4 +1,5 @@
 /* Losses, forward only: NegativeLogLikelihoodLoss, SoftmaxCrossEntropyLoss. */
+#include "base/patience.h"
 #include "kernels/vmath.h"
 #include "ops/ops.h"
 
@@ -123,7 +124,10 @@ static OctetStatus run_loss(void *state, const OctRun *run) {
     if (loss->softmax) {
         float *logs =
             run->output_count > 1 && run->outputs[1].data ? run->outputs[1].data : run->workspace;
-        for (int64_t i = 0; classes > 0 && i < shape->dims[0] * places; i++) {
+        size_t stint = 0;
+        for (int64_t i = 0; classes > 0 && i < shape->dims[0] * places &&
+                            !oct_is_over_after(&stint, 20 * (size_t)classes);
+             i++) {
             int64_t first = i / places * classes * places + i % places;
             log_softmax(loss, scores + first, logs + first, classes, places);
         }

@@ -6,6 +6,7 @@
  * sum((a - za)(b - zb)) = sum(a (b - zb)) - za sum(b - zb): the first sum is the kernel's, with B's
  * zero points packed; the second is one number a column. */
 #include "ops/matmul_integer.h"
+#include "base/patience.h"
 #include "kernels/f32_rows.h"
 #include "kernels/q8_conv_run.h"
 #include "kernels/q8_vector.h"
@@ -142,7 +143,7 @@ static OctetStatus multiply(const Integer *integer, const OctRun *run, const Lef
     const OctProduct *product = &integer->product;
     size_t m = (size_t)product->m, k = (size_t)product->k, n = (size_t)product->n;
     int32_t *sums = oct_workspace_at(run, integer->sums_offset);
-    for (size_t index = 0; index < (size_t)product->batch; index++) {
+    for (size_t index = 0; index < (size_t)product->batch && !oct_is_over(); index++) {
         int64_t a_matrix, b_matrix;
         OctQ8ConvSetup setup;
         oct_product_matrices(product, (int64_t)index, &a_matrix, &b_matrix);

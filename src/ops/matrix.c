@@ -1,4 +1,5 @@
 /* Det, and Col2Im: the sum of overlapping blocks. */
+#include "base/patience.h"
 #include "ops/ops.h"
 
 #include <math.h>
@@ -23,6 +24,7 @@ static OctetStatus infer_det(OctGraph *graph, OctNode *node, OctetDiagnostic *di
 /* Gauss' elimination with the largest pivot of each column, in double. */
 static double determinant(double *m, int64_t n) {
     double result = 1;
+    size_t stint = 0;
     for (int64_t c = 0; c < n; c++) {
         int64_t pivot = c;
         for (int64_t r = c + 1; r < n; r++) {
@@ -37,7 +39,7 @@ static double determinant(double *m, int64_t n) {
             m[pivot * n + k] = swap;
         }
         result *= pivot != c ? -m[c * n + c] : m[c * n + c];
-        for (int64_t r = c + 1; r < n; r++) {
+        for (int64_t r = c + 1; r < n && !oct_is_over_after(&stint, (size_t)(n - c)); r++) {
             double factor = m[r * n + c] / m[c * n + c];
             for (int64_t k = c; k < n; k++) {
                 m[r * n + k] -= factor * m[c * n + k];
@@ -54,7 +56,9 @@ static OctetStatus run_det(void *state, const OctRun *run) {
     double *matrix = run->workspace;
     const float *from = run->inputs[0].data;
     float *to = run->outputs[0].data;
-    for (int64_t i = 0; i < oct_view_count(&run->outputs[0]); i++) {
+    size_t stint = 0;
+    for (int64_t i = 0;
+         i < oct_view_count(&run->outputs[0]) && !oct_is_over_after(&stint, (size_t)(n * n)); i++) {
         for (int64_t k = 0; k < n * n; k++) {
             matrix[k] = (double)*from++;
         }
@@ -197,9 +201,12 @@ static OctetStatus run_col2im(void *state, const OctRun *run) {
     float *to = run->outputs[0].data;
     const float *from = run->inputs[0].data;
     int64_t images = shape.dims[0] * shape.dims[1];
+    size_t stint = 0;
     memset(to, 0, (size_t)(images * blocks.image_size) * sizeof *to);
     for (int64_t i = 0; i < images; i++, to += blocks.image_size) {
-        for (int64_t at = 0; at < blocks.block_size; at++, from += blocks.step_count) {
+        for (int64_t at = 0;
+             at < blocks.block_size && !oct_is_over_after(&stint, 20 * (size_t)blocks.step_count);
+             at++, from += blocks.step_count) {
             add_position(&blocks, at, from, to);
         }
     }

@@ -1,4 +1,5 @@
 /* TfIdfVectorizer over integers: how often each n-gram of a pool stands in a sequence. */
+#include "base/patience.h"
 #include "ops/ops.h"
 
 #include <inttypes.h>
@@ -108,6 +109,7 @@ static OctetStatus run_ngrams(void *state, const OctRun *run) {
     int64_t length = input->shape.dims[input->shape.rank - 1];
     int64_t rows = input->shape.rank == 2 ? input->shape.dims[0] : 1;
     memset(run->outputs[0].data, 0, (size_t)(rows * pool.width) * sizeof(float));
+    size_t stint = 0;
     for (int64_t row = 0; row < rows; row++) {
         float *to = (float *)run->outputs[0].data + row * pool.width;
         int32_t index = 0;
@@ -117,7 +119,9 @@ static OctetStatus run_ngrams(void *state, const OctRun *run) {
                 int64_t found = 0;
                 bool wanted = n >= pool.shortest && n <= pool.longest;
                 /* a single token has no neighbors to skip between */
-                for (int64_t skip = 0; wanted && skip <= (n > 1 ? pool.skips : 0); skip++) {
+                for (int64_t skip = 0; wanted && skip <= (n > 1 ? pool.skips : 0) &&
+                                       !oct_is_over_after(&stint, 4 * (size_t)length);
+                     skip++) {
                     found += occurrences(input, row * length, length, pool.tokens + g, n, skip + 1);
                 }
                 float value = pool.presence ? (float)(found > 0) : (float)found;

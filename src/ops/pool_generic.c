@@ -1,4 +1,5 @@
 /* Pools element by element: max pools that give indices or run on plain integers, and Lp pools. */
+#include "base/patience.h"
 #include "kernels/f32_gemm.h"
 #include "kernels/vmath.h"
 #include "ops/fused_activation.h"
@@ -100,7 +101,7 @@ static void visit_tap(const Plane *plane, const int64_t *position, Visit *visit)
     visit->any = true;
 }
 
-static void pool_output(const Plane *plane, int64_t pixel) {
+static void pool_output(const Plane *plane, int64_t pixel, size_t *stint) {
     const GenericPool *pool = plane->pool;
     int32_t rank = pool->pool.input.rank;
     OctTaps taps[OCT_IMAGE_MAX];
@@ -112,7 +113,7 @@ static void pool_output(const Plane *plane, int64_t pixel) {
         total *= taps[i].count;
     }
     Visit visit = {.index = -1};
-    for (int64_t t = 0; t < total; t++) {
+    for (int64_t t = 0; t < total && !oct_is_over_after(stint, 20); t++) {
         for (int32_t i = 0; i < rank; i++) {
             int64_t step = pool->pool.global ? 1 : pool->pool.window.dilation[i];
             position[i] = taps[i].first + tap[i] * step;
@@ -150,8 +151,9 @@ static void pool_plane(void *user, size_t index) {
                    batch * channels * (size_t)pool->output_area +
                        channel * (pool->pool.channels_last ? 1 : (size_t)pool->output_area),
                    (int64_t)index * pool->input_area};
-    for (int64_t pixel = 0; pixel < pool->output_area; pixel++) {
-        pool_output(&plane, pixel);
+    size_t stint = 0;
+    for (int64_t pixel = 0; pixel < pool->output_area && !oct_is_over_after(&stint, 20); pixel++) {
+        pool_output(&plane, pixel, &stint);
     }
 }
 

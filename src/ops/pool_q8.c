@@ -1,5 +1,6 @@
 /* Int8 pools. Max keeps integers and takes them to the output's grid by a table if that differs;
  * average rounds once, from the exact sum. */
+#include "base/patience.h"
 #include "kernels/q8_max_pool.h"
 #include "kernels/q8_vector.h"
 #include "ops/pool.h"
@@ -131,10 +132,14 @@ static void run_range(void *user, size_t index) {
     size_t channels = state->y.channels, begin, end;
     bool max = state->pool.kind == OCT_POOL_MAX;
     oct_split_range(state->y.batch * state->y.area, state->slots, index, &begin, &end);
+    size_t stint = 0;
     for (size_t pixel = begin; pixel < end; pixel++) {
         Window window;
         uint8_t *y = work->y + pixel * channels;
         find_window(state, pixel, &window);
+        if (oct_is_over_after(&stint, (size_t)window.count * channels / 8 + 8)) {
+            return;
+        }
         if (window.count ==
             0) { /* only padding: the average is 0, the maximum the least there is */
             for (size_t c = 0; c < channels; c++) {
@@ -158,7 +163,8 @@ static void run_max_rows(void *user, size_t index) {
     const OctQ8MaxPool *max = &state->max;
     size_t begin, end, row_bytes = max->out_w * max->channels;
     oct_split_range(state->y.batch * max->out_h, state->slots, index, &begin, &end);
-    for (size_t row = begin; row < end; row++) {
+    size_t stint = 0;
+    for (size_t row = begin; row < end && !oct_is_over_after(&stint, row_bytes); row++) {
         uint8_t *y = work->y + row * row_bytes;
         const uint8_t *x = work->x + row / max->out_h * (max->in_h * max->in_w * max->channels);
         oct_q8_max_pool_row(state->vector, max, x, row % max->out_h, y);

@@ -1,6 +1,7 @@
 /* Random numbers: RandomNormal, RandomUniform and their Like forms, Bernoulli, Multinomial. The
  * generator is deterministic: with the attribute `seed` every run gives the same numbers, without
  * it a session gives a new set a run. */
+#include "base/patience.h"
 #include "kernels/vmath.h"
 #include "ops/ops.h"
 
@@ -192,6 +193,7 @@ static OctetStatus run_multinomial(void *state, const OctRun *run) {
     if (classes < 1) {
         return oct_fail_op(run->diagnostic, OCTET_ERROR_SHAPE, random->node, "has no classes");
     }
+    size_t stint = 0;
     for (int64_t b = 0; b < input->dims[0]; b++) {
         const float *logits = (const float *)run->inputs[0].data + b * classes;
         float maximum = logits[0];
@@ -204,7 +206,7 @@ static OctetStatus run_multinomial(void *state, const OctRun *run) {
             random->math->exp(&share, &share, 1);
             total += share;
         }
-        for (int64_t s = 0; s < samples; s++) {
+        for (int64_t s = 0; s < samples && !oct_is_over_after(&stint, 20 * (size_t)classes); s++) {
             int64_t c = draw(random, logits, classes, maximum, total, next_unit(&bits));
             char *to = (char *)output->data + (size_t)(b * samples + s) * size;
             OCT_TRY(oct_convert(output->dtype, to, OCTET_S64, &c, 1, run->diagnostic));

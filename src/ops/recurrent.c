@@ -1,5 +1,6 @@
 /* RNN, GRU and LSTM. */
 #include "ops/recurrent.h"
+#include "base/patience.h"
 
 #include <math.h>
 #include <string.h>
@@ -280,7 +281,7 @@ static void run_direction(const Pass *pass) {
     if (recurrent->has_cell) {
         start_state(pass, 6, pass->cell);
     }
-    for (int64_t s = 0; s < pass->time; s++) {
+    for (int64_t s = 0; s < pass->time && !oct_is_over(); s++) {
         multiply(way->recurrent, pass->batch, pass->hidden, n, pass->recurrent_products,
                  recurrent_columns, pass->run->pool);
         for (int64_t b = 0; b < pass->batch; b++) {

@@ -1,4 +1,5 @@
 /* The passes of Resize over a tensor. */
+#include "base/patience.h"
 #include "kernels/q8_vector.h"
 #include "ops/resize.h"
 
@@ -54,7 +55,8 @@ static void interpolate_line(void *user, size_t outer) {
     size_t taps = (size_t)axis->taps;
     const float *x = pass->x + outer * (size_t)axis->in;
     float *y = pass->y + outer * (size_t)axis->out;
-    for (size_t i = 0; i < (size_t)axis->out; i++) {
+    size_t stint = 0;
+    for (size_t i = 0; i < (size_t)axis->out && !oct_is_over_after(&stint, taps); i++) {
         const int64_t *index = axis->index + i * taps;
         const float *weights = axis->weights + i * taps;
         float sum = weights[0] * x[index[0]];

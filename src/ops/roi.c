@@ -1,4 +1,5 @@
 /* Pooling of regions: RoiAlign, MaxRoiPool. Images are [N][C][H][W]. */
+#include "base/patience.h"
 #include "ops/ops.h"
 
 #include <math.h>
@@ -130,7 +131,9 @@ static Region region_of(const Align *align, const float *roi) {
 static float align_bin(const Align *align, const Region *region, const float *image, int64_t height,
                        int64_t width, int64_t bin_y, int64_t bin_x) {
     float total = 0;
-    for (int64_t iy = 0; iy < region->points_y; iy++) {
+    size_t stint = 0;
+    for (int64_t iy = 0;
+         iy < region->points_y && !oct_is_over_after(&stint, 20 * (size_t)region->points_x); iy++) {
         float y = region->top + (float)bin_y * region->bin_height +
                   ((float)iy + 0.5f) * region->bin_height / (float)region->points_y;
         for (int64_t ix = 0; ix < region->points_x; ix++) {
@@ -163,6 +166,7 @@ static OctetStatus run_align(void *state, const OctRun *run) {
     Align align;
     OCT_TRY(read_align(node, &align, run->diagnostic));
     float *to = run->outputs[0].data;
+    size_t stint = 0;
     for (int64_t r = 0; r < run->inputs[1].shape.dims[0]; r++) {
         int64_t batch;
         OCT_TRY(batch_index(node, &run->inputs[2], r, x->dims[0], &batch, run->diagnostic));
@@ -170,7 +174,10 @@ static OctetStatus run_align(void *state, const OctRun *run) {
         for (int64_t c = 0; c < x->dims[1]; c++) {
             const float *image = (const float *)run->inputs[0].data +
                                  (batch * x->dims[1] + c) * x->dims[2] * x->dims[3];
-            for (int64_t i = 0; i < align.output_height * align.output_width; i++) {
+            size_t points = (size_t)(region.points_y * region.points_x);
+            for (int64_t i = 0; i < align.output_height * align.output_width &&
+                                !oct_is_over_after(&stint, 20 * (points + 1));
+                 i++) {
                 *to++ = align_bin(&align, &region, image, x->dims[2], x->dims[3],
                                   i / align.output_width, i % align.output_width);
             }

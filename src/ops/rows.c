@@ -1,4 +1,5 @@
 #include "ops/rows.h"
+#include "base/patience.h"
 #include "kernels/q8_vector.h"
 #include "kernels/transpose.h"
 #include "ops/quantized.h"
@@ -55,7 +56,8 @@ static void run_range(void *user, size_t index) {
     float *buffer = oct_workspace_at(work->run, rows->buffer_offset + index * rows->buffer_bytes);
     size_t count = rows->count, begin, end;
     oct_split_range(rows->outer * rows->inner, rows->slots, index, &begin, &end);
-    for (size_t row = begin; row < end; row++) {
+    size_t stint = 0;
+    for (size_t row = begin; row < end && !oct_is_over_after(&stint, 4 * count); row++) {
         size_t at = row * count;
         const float *x = (const float *)work->x + at;
         float *y = rows->y.quantized ? buffer : (float *)work->y + at;

@@ -1,4 +1,5 @@
 /* Sampling at given places: GridSample, MaxUnpool, AffineGrid. */
+#include "base/patience.h"
 #include "ops/ops.h"
 
 #include <inttypes.h>
@@ -186,10 +187,12 @@ static OctetStatus run_grid(void *state, const OctRun *run) {
     int64_t pixels = 0;
     oct_shape_product(&run->inputs[1].shape, 1, axes + 1, &places);
     oct_shape_product(x, 2, x->rank, &pixels);
+    size_t stint = 0;
     for (int64_t b = 0; b < x->dims[0]; b++) {
         const float *images = (const float *)run->inputs[0].data + b * x->dims[1] * pixels;
         float *to = (float *)run->outputs[0].data + b * x->dims[1] * places;
-        for (int64_t p = 0; p < places; p++) {
+        for (int64_t p = 0; p < places && !oct_is_over_after(&stint, 20 * (size_t)x->dims[1]);
+             p++) {
             /* the last number of a place belongs to the first axis */
             const float *place = (const float *)run->inputs[1].data + (b * places + p) * axes;
             Taps taps[3];

@@ -1,5 +1,6 @@
 /* Writing at indices: ScatterElements (and its old name Scatter), ScatterND.
  * Updates are applied in their order, so the last of several to one place wins. */
+#include "base/patience.h"
 #include "ops/index.h"
 #include "ops/ops.h"
 
@@ -151,7 +152,8 @@ static OctetStatus run_scatter_elements(void *state, const OctRun *run) {
     OctIndexWalk walk;
     copy_data(run);
     oct_index_walk_start(&walk, &indices->shape, &run->inputs[0].shape, scatter->axis);
-    for (int64_t i = 0; i < count; i++) {
+    size_t stint = 0;
+    for (int64_t i = 0; i < count && !oct_is_over_after(&stint, 5); i++) {
         int64_t at;
         OCT_TRY(oct_index_read(scatter->node, indices, i, walk.dim, &at, run->diagnostic));
         update(scatter, run, walk.offset + at * walk.stride, i, 1);
@@ -201,7 +203,9 @@ static OctetStatus run_scatter_nd(void *state, const OctRun *run) {
     copy_data(run);
     oct_shape_product(&indices->shape, 0, indices->shape.rank - 1, &slices);
     oct_shape_product(data, tuple, data->rank, &inner);
-    for (int64_t i = 0; i < slices && inner > 0; i++) {
+    size_t stint = 0;
+    for (int64_t i = 0; i < slices && inner > 0 && !oct_is_over_after(&stint, 5 + (size_t)inner);
+         i++) {
         int64_t offset;
         OCT_TRY(oct_index_read_tuple(scatter->node, indices, i * tuple, data, 0, tuple, &offset,
                                      run->diagnostic));

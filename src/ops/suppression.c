@@ -1,4 +1,5 @@
 /* NonMaxSuppression. */
+#include "base/patience.h"
 #include "ops/ops.h"
 
 #include <string.h>
@@ -89,6 +90,7 @@ static bool suppress(const Settings *settings, const float *boxes, const float *
                      Selection *selection) {
     int64_t left = 0;
     int64_t kept_count = 0;
+    size_t stint = 0;
     for (int64_t i = 0; i < box_count; i++) {
         if (!settings->has_score || scores[i] > settings->score) {
             heap[left++] = (Candidate){scores[i], i};
@@ -97,7 +99,8 @@ static bool suppress(const Settings *settings, const float *boxes, const float *
     for (int64_t i = left / 2 - 1; i >= 0; i--) {
         sift(heap, left, i);
     }
-    while (left > 0 && kept_count < settings->limit) {
+    while (left > 0 && kept_count < settings->limit &&
+           !oct_is_over_after(&stint, 50 + 4 * (size_t)kept_count)) {
         int64_t index = heap[0].index;
         Box box = box_at(boxes, index, settings->centered);
         bool keep = true;
@@ -155,7 +158,7 @@ static OctetStatus run_nms(void *state, const OctRun *run) {
     int64_t *kept = (int64_t *)(void *)(heap + boxes->dims[1]);
     bool ok = true;
     for (int64_t b = 0; b < scores->dims[0]; b++) {
-        for (int64_t c = 0; c < scores->dims[1]; c++) {
+        for (int64_t c = 0; c < scores->dims[1] && !oct_is_over(); c++) {
             const int64_t where[2] = {b, c};
             ok = ok &&
                  suppress(&settings, (const float *)run->inputs[0].data + b * boxes->dims[1] * 4,

@@ -1,4 +1,5 @@
 /* TopK. */
+#include "base/patience.h"
 #include "ops/order.h"
 
 #include <string.h>
@@ -40,19 +41,21 @@ static void sift(Entry *entries, int64_t root, int64_t count, bool largest) {
 
 /* The first k of all entries, sorted, at the front. */
 static void sort_first(Entry *entries, int64_t count, int64_t k, bool largest) {
+    size_t stint = 0;
     if (k == 0) {
         return;
     }
-    for (int64_t i = k / 2 - 1; i >= 0; i--) {
+    for (int64_t i = k / 2 - 1; i >= 0 && !oct_is_over_after(&stint, 50); i--) {
         sift(entries, i, k, largest);
     }
-    for (int64_t i = k; i < count; i++) {
+    for (int64_t i = k; i < count && !oct_is_over_after(&stint, 2); i++) {
         if (comes_before(&entries[i], &entries[0], largest)) {
             entries[0] = entries[i];
             sift(entries, 0, k, largest);
+            stint += 50;
         }
     }
-    for (int64_t end = k - 1; end > 0; end--) {
+    for (int64_t end = k - 1; end > 0 && !oct_is_over_after(&stint, 50); end--) {
         Entry last = entries[0];
         entries[0] = entries[end];
         entries[end] = last;
@@ -107,7 +110,9 @@ static OctetStatus run_topk(void *state, const OctRun *run) {
         }
     }
     size_t size = octet_dtype_size(input->dtype);
-    for (int64_t i = 0; i < axis.outer * axis.inner; i++) {
+    size_t stint = 0;
+    for (int64_t i = 0;
+         i < axis.outer * axis.inner && !oct_is_over_after(&stint, 2 * (size_t)axis.dim); i++) {
         int64_t first = i / axis.inner * axis.dim * axis.inner + i % axis.inner;
         int64_t to = i / axis.inner * kept * axis.inner + i % axis.inner;
         for (int64_t j = 0; j < axis.dim; j++) {

@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/patience.h"
 #include "ops/evaluate.h"
 #include "passes/passes.h"
 
@@ -94,7 +95,8 @@ static OctetStatus fold_node(OctGraph *graph, OctNode *node, size_t *budget,
         return oct_fail_memory(diagnostic);
     }
     if (status != OCTET_OK) {
-        return OCTET_OK; /* what can't be folded is left for the run, which tells why */
+        /* what can't be folded is left for the run, which tells why */
+        return oct_noted_go_on(diagnostic);
     }
     int32_t count = node->output_count;
     OctValue *values[MOST_OUTPUTS];
@@ -116,6 +118,7 @@ OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic
         if (node->dead) {
             continue;
         }
+        OCT_TRY(oct_go_on(diagnostic));
         if (node->op && node->op->infer) {
             /* inputs that were folded a moment ago tell more than before */
             OctetStatus status = node->op->infer(graph, node, diagnostic);

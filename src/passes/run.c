@@ -1,9 +1,11 @@
 #include "passes/passes.h"
 
 #include "base/diag.h"
+#include "base/patience.h"
 
 OctetStatus oct_pass_run(OctPass pass, OctGraph *graph, OctetDiagnostic *diagnostic) {
     OCT_TRY(pass(graph, diagnostic));
+    OCT_TRY(oct_go_on(diagnostic));
     OCT_TRY(oct_graph_compact(graph, diagnostic));
 #ifdef OCTET_CHECKS
     OCT_TRY(oct_graph_verify(graph, diagnostic));

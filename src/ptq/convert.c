@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/patience.h"
 #include "ptq/layer.h"
 #include "ptq/prepared.h"
 
@@ -31,32 +32,39 @@ static OctetStatus quantize_operand(OctGraph *graph, OctNode *node, int32_t k,
     return oct_fail_in_node(diagnostic, status, node->name);
 }
 
+static OctetStatus calculate_grid(const OctGroup *group, OctetQParams *qparams,
+                                  OctetDiagnostic *diagnostic) {
+    OCT_TRY(oct_go_on(diagnostic));
+    OCT_TRY(octet_observer_calculate_qparams(group->observer, qparams, diagnostic));
+    return qparams->count == 1
+               ? OCTET_OK
+               : oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
+                          "activations are quantized per tensor; a per-channel observer is for "
+                          "weights");
+}
+
 /* Gives every grouped value its group's grid. */
 static OctetStatus set_grids(OctetPrepared *prepared, OctGraph *graph,
                              OctetDiagnostic *diagnostic) {
-    for (int32_t i = 0; i < prepared->group_count; i++) {
-        OctGroup *group = &prepared->groups[i];
-        const char *name = graph->values[group->root]->name;
-        OctetQParams qparams = {0};
-        OctetStatus status =
-            octet_observer_calculate_qparams(group->observer, &qparams, diagnostic);
-        if (status == OCTET_OK && qparams.count != 1) {
-            status = oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
-                              "activations are quantized per tensor; a per-channel observer is "
-                              "for weights");
-        }
-        for (int32_t v = 0; v < graph->value_count && status == OCTET_OK; v++) {
-            if (v < prepared->graph->value_count && prepared->group_of[v] == i &&
-                !oct_graph_set_qparams(graph, graph->values[v], &qparams)) {
-                status = oct_fail_memory(diagnostic);
-            }
-        }
-        octet_qparams_clear(&qparams);
-        if (status != OCTET_OK) {
-            return oct_fail_in_node(diagnostic, status, name);
+    size_t groups = (size_t)prepared->group_count;
+    OctetQParams *grids = oct_calloc(groups + 1, sizeof *grids);
+    OctetStatus status = grids ? OCTET_OK : oct_fail_memory(diagnostic);
+    for (size_t i = 0; i < groups && status == OCTET_OK; i++) {
+        const OctGroup *group = &prepared->groups[i];
+        status = calculate_grid(group, &grids[i], diagnostic);
+        status = oct_fail_in_node(diagnostic, status, graph->values[group->root]->name);
+    }
+    for (int32_t v = 0; v < prepared->graph->value_count && status == OCTET_OK; v++) {
+        int32_t group = prepared->group_of[v];
+        if (group >= 0 && !oct_graph_set_qparams(graph, graph->values[v], &grids[group])) {
+            status = oct_fail_memory(diagnostic);
         }
     }
-    return OCTET_OK;
+    for (size_t i = 0; grids && i < groups; i++) {
+        octet_qparams_clear(&grids[i]);
+    }
+    oct_free(grids);
+    return status;
 }
 
 static OctetStatus convert_node(OctetPrepared *prepared, OctGraph *graph, int32_t index,
@@ -107,9 +115,9 @@ static OctetStatus check_calibrated(const OctetPrepared *prepared, OctetDiagnost
     return OCTET_OK;
 }
 
-OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *options,
-                          OctetGraph **quantized, OctetConvertReport *report,
-                          OctetDiagnostic *diagnostic) {
+static OctetStatus convert(OctetPrepared *prepared, const OctetConvertOptions *options,
+                           OctetGraph **quantized, OctetConvertReport *report,
+                           OctetDiagnostic *diagnostic) {
     OctetConvertOptions chosen = options ? *options : (OctetConvertOptions){0};
     OctGraph *graph = NULL;
     OctetConvertReport counts = {0};
@@ -118,7 +126,10 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
     OCT_TRY(oct_graph_clone(prepared->graph, &graph, diagnostic));
     OctetStatus status = set_grids(prepared, graph, diagnostic);
     for (int32_t i = 0; i < graph->node_count && status == OCTET_OK; i++) {
-        status = convert_node(prepared, graph, i, &chosen, diagnostic);
+        status = oct_go_on(diagnostic);
+        if (status == OCTET_OK) {
+            status = convert_node(prepared, graph, i, &chosen, diagnostic);
+        }
     }
     if (status == OCTET_OK) {
         graph->quantized = true;
@@ -130,6 +141,9 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
     }
     if (status == OCTET_OK) {
         status = oct_graph_verify(graph, diagnostic);
+    }
+    if (status == OCTET_OK) {
+        status = oct_go_on(diagnostic);
     }
     if (status != OCTET_OK) {
         oct_graph_free(graph);
@@ -143,4 +157,14 @@ OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *op
     }
     *quantized = graph;
     return OCTET_OK;
+}
+
+OctetStatus octet_convert(OctetPrepared *prepared, const OctetConvertOptions *options,
+                          OctetGraph **quantized, OctetConvertReport *report,
+                          OctetDiagnostic *diagnostic) {
+    OctPatience patience;
+    oct_graph_begin(prepared->graph, &patience);
+    OctetStatus status = convert(prepared, options, quantized, report, diagnostic);
+    oct_patience_end(&patience);
+    return status;
 }

@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/patience.h"
 #include "ir/op.h"
 #include "octet/ptq.h"
 #include "passes/passes.h"
@@ -10,7 +11,7 @@ static OctetStatus fuse_quantized(OctGraph *graph, OctetDiagnostic *diagnostic) 
     return oct_pass_run(oct_pass_fuse_activations, graph, diagnostic);
 }
 
-OctetStatus octet_fuse(OctetGraph *graph, OctetDiagnostic *diagnostic) {
+static OctetStatus fuse(OctetGraph *graph, OctetDiagnostic *diagnostic) {
     static const OctPass passes[] = {oct_pass_matmul_to_gemm, oct_pass_fold_pads,
                                      oct_pass_fold_batch_norm, oct_pass_fuse_activations};
     OCT_TRY(oct_graph_infer(graph, diagnostic));
@@ -23,4 +24,12 @@ OctetStatus octet_fuse(OctetGraph *graph, OctetDiagnostic *diagnostic) {
     }
     OCT_TRY(oct_graph_infer(graph, diagnostic));
     return oct_passes_simplify(graph, diagnostic);
+}
+
+OctetStatus octet_fuse(OctetGraph *graph, OctetDiagnostic *diagnostic) {
+    OctPatience patience;
+    oct_graph_begin(graph, &patience);
+    OctetStatus status = fuse(graph, diagnostic);
+    oct_patience_end(&patience);
+    return status;
 }

@@ -1,5 +1,6 @@
 /* PyTorch's ways to say by hand what octet_fuse and the placement find by themselves. */
 #include "base/diag.h"
+#include "base/patience.h"
 #include "ir/op.h"
 #include "octet/ptq.h"
 #include "passes/passes.h"
@@ -36,8 +37,8 @@ static void hold_all(OctGraph *graph, bool hold) {
     }
 }
 
-OctetStatus octet_fuse_modules(OctetGraph *graph, const char *const *names, size_t count,
-                               OctetDiagnostic *diagnostic) {
+static OctetStatus fuse_modules(OctetGraph *graph, const char *const *names, size_t count,
+                                OctetDiagnostic *diagnostic) {
     if (graph->quantized) {
         return oct_fail(diagnostic, OCTET_ERROR_STATE, "the model is quantized already");
     }
@@ -68,6 +69,15 @@ OctetStatus octet_fuse_modules(OctetGraph *graph, const char *const *names, size
         }
     }
     oct_graph_free(trial);
+    return status;
+}
+
+OctetStatus octet_fuse_modules(OctetGraph *graph, const char *const *names, size_t count,
+                               OctetDiagnostic *diagnostic) {
+    OctPatience patience;
+    oct_graph_begin(graph, &patience);
+    OctetStatus status = fuse_modules(graph, names, count, diagnostic);
+    oct_patience_end(&patience);
     return status;
 }
 

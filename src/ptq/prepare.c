@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/patience.h"
 #include "engine/observe.h"
 #include "ptq/prepared.h"
 
@@ -60,9 +61,9 @@ static OctetStatus start_session(OctetPrepared *prepared, const OctetPrepareOpti
     return OCTET_OK;
 }
 
-OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigMapping *mapping,
-                          const OctetPrepareOptions *options, OctetPrepared **prepared,
-                          OctetDiagnostic *diagnostic) {
+static OctetStatus prepare(const OctetGraph *graph, const OctetQConfigMapping *mapping,
+                           const OctetPrepareOptions *options, OctetPrepared **prepared,
+                           OctetDiagnostic *diagnostic) {
     OctetPrepareOptions defaults = {0};
     options = options ? options : &defaults;
     *prepared = NULL;
@@ -101,6 +102,16 @@ OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigMapping *ma
     }
     *prepared = made;
     return OCTET_OK;
+}
+
+OctetStatus octet_prepare(const OctetGraph *graph, const OctetQConfigMapping *mapping,
+                          const OctetPrepareOptions *options, OctetPrepared **prepared,
+                          OctetDiagnostic *diagnostic) {
+    OctPatience patience;
+    oct_graph_begin(graph, &patience);
+    OctetStatus status = prepare(graph, mapping, options, prepared, diagnostic);
+    oct_patience_end(&patience);
+    return status;
 }
 
 void octet_prepared_free(OctetPrepared *prepared) {
