@@ -417,6 +417,64 @@ static void transforms_match_the_definition(void **state) {
     op_end(&h);
 }
 
+/* A network that transforms a known line of n complex numbers, forwards and back: each number is
+ * the sum of the definition, and coming back gives the line. */
+static void check_length(int64_t n) {
+    float *line = calloc((size_t)(2 * n), sizeof *line);
+    float *expected = calloc((size_t)(2 * n), sizeof *expected);
+    double *turns = calloc((size_t)(2 * n), sizeof *turns);
+    double largest = 0;
+    for (int64_t i = 0; i < 2 * n; i++) {
+        line[i] = (float)((i * 7919 + i * i % 613) % 2000 - 1000) / 512;
+        turns[i] = i % 2 ? -sin(2 * M_PI * (double)(i / 2) / (double)n)
+                         : cos(2 * M_PI * (double)(i / 2) / (double)n);
+    }
+    for (int64_t k = 0; k < n; k++) {
+        double re = 0;
+        double im = 0;
+        for (int64_t i = 0; i < n; i++) {
+            const double *turn = &turns[2 * (k * i % n)];
+            re += (double)line[2 * i] * turn[0] - (double)line[2 * i + 1] * turn[1];
+            im += (double)line[2 * i] * turn[1] + (double)line[2 * i + 1] * turn[0];
+        }
+        expected[2 * k] = (float)re;
+        expected[2 * k + 1] = (float)im;
+        largest = fmax(largest, fmax(fabs(re), fabs(im)));
+    }
+    for (int inverse = 0; inverse < 2; inverse++) {
+        OpHarness h;
+        op_begin(&h, "", "DFT", 17, 1);
+        op_constant(&h, OCTET_F32, SHAPE(1, n, 2), inverse ? expected : line);
+        oct_node_set_int(h.graph, h.node, "inverse", inverse);
+        op_run_ok(&h);
+        const float *made = h.outputs[0].data;
+        double scale = inverse ? 2 : largest;
+        for (int64_t i = 0; i < 2 * n; i++) {
+            double wanted = (double)(inverse ? line : expected)[i];
+            if (!(fabs((double)made[i] - wanted) <= 1e-6 * scale)) {
+                fail_msg("length %d, number %d: %.9g, not %.9g", (int)n, (int)i, (double)made[i],
+                         wanted);
+            }
+        }
+        op_end(&h);
+    }
+    free(line);
+    free(expected);
+    free(turns);
+}
+
+static void transforms_of_any_length(void **state) {
+    (void)state;
+    /* 1 to 70: by definition, by halving, by convolution; then primes, and products of few */
+    const int64_t longer[] = {127, 128, 400, 509, 1000, 1021, 2039, 2048, 3072, 4093};
+    for (int64_t n = 1; n <= 70; n++) {
+        check_length(n);
+    }
+    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++) {
+        check_length(longer[i]);
+    }
+}
+
 static void frames_and_windows(void **state) {
     (void)state;
     const int64_t step = 2;
@@ -605,6 +663,7 @@ int main(void) {
         cmocka_unit_test(grids_are_sampled),
         cmocka_unit_test(pooling_is_undone),
         cmocka_unit_test(transforms_match_the_definition),
+        cmocka_unit_test(transforms_of_any_length),
         cmocka_unit_test(frames_and_windows),
         cmocka_unit_test(determinants),
         cmocka_unit_test(blocks_are_summed),

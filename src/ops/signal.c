@@ -1,5 +1,6 @@
 /* Signals: DFT, STFT, windows, MelWeightMatrix. */
 #include "ops/signal.h"
+#include "base/patience.h"
 #include "kernels/vmath_rare.h"
 #include "ops/ops.h"
 
@@ -39,14 +40,50 @@ static OctetStatus check_length(const OctNode *node, int64_t length, OctetDiagno
     return OCTET_OK;
 }
 
-/* Room for turns, a line and its double. */
-static OctetStatus make_lines(int64_t n, bool inverse, OctComplex **lines,
-                              OctetDiagnostic *diagnostic) {
-    *lines = oct_calloc((size_t)n * 3, sizeof **lines);
-    if (!*lines) {
-        return oct_fail_memory(diagnostic);
+typedef struct Transform {
+    const OctNode *node;
+    int64_t n; /* negative where the length is known only when running */
+} Transform;
+
+static OctetStatus prepare_transform(const OctPrepare *prepare, OctPreparedOp *prepared, int64_t n,
+                                     double lines) {
+    const OctetShape *shape = oct_input_shape(prepare->node, 0);
+    int64_t parts = shape->rank >= 2 ? shape->dims[shape->rank - 1] : 0;
+    if (parts != 1 && parts != 2) {
+        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_SHAPE, prepare->node,
+                           "needs a last axis of one or two parts");
     }
-    oct_fourier_turns(n, inverse, *lines);
+    if (n >= 0) {
+        OCT_TRY(check_length(prepare->node, n, prepare->diagnostic));
+    }
+    Transform *transform = oct_prepare_state(prepare, prepared, sizeof *transform);
+    if (!transform) {
+        return OCTET_ERROR_OUT_OF_MEMORY;
+    }
+    *transform = (Transform){prepare->node, n};
+    if (n >= 0) {
+        prepared->workspace_bytes = oct_fourier_bytes(n);
+        prepared->macs = lines * oct_fourier_macs(n);
+    }
+    return OCTET_OK;
+}
+
+/* Of length n, in the workspace or, where that was not known before, in memory of its own. */
+static OctetStatus open_transform(const Transform *transform, const OctRun *run, int64_t n,
+                                  bool inverse, OctFourier *fourier, void **own) {
+    void *memory = run->workspace;
+    *own = NULL;
+    OCT_TRY(check_length(transform->node, n, run->diagnostic));
+    if (transform->n < 0) {
+        memory = *own = oct_aligned_alloc(oct_fourier_bytes(n));
+    } else if (transform->n != n) {
+        return oct_fail_op(run->diagnostic, OCTET_ERROR_SHAPE, transform->node,
+                           "has a length of %" PRId64 ", not %" PRId64, n, transform->n);
+    }
+    if (!memory) {
+        return oct_fail_memory(run->diagnostic);
+    }
+    oct_fourier_open(fourier, n, inverse, memory);
     return OCTET_OK;
 }
 
@@ -100,15 +137,16 @@ static OctetStatus infer_dft(OctGraph *graph, OctNode *node, OctetDiagnostic *di
 }
 
 /* One line along an axis: elements `stride` complex numbers apart. */
-static void transform_line(const float *from, int64_t parts, int64_t count, int64_t stride,
-                           int64_t n, bool inverse, OctComplex *lines, float *to, int64_t bins) {
-    OctComplex *line = lines + n;
+static void transform_line(const OctFourier *fourier, const float *from, int64_t parts,
+                           int64_t count, int64_t stride, bool inverse, float *to, int64_t bins) {
+    OctComplex *line = fourier->line;
+    int64_t n = fourier->n;
     for (int64_t i = 0; i < n; i++) {
         const float *x = from + i * stride * parts;
         line[i] = i < count ? (OctComplex){(double)x[0], parts == 2 ? (double)x[1] : 0.0}
                             : (OctComplex){0, 0};
     }
-    oct_fourier(n, lines, line, lines + 2 * n);
+    oct_fourier_run(fourier);
     double scale = inverse ? 1.0 / (double)n : 1.0;
     for (int64_t k = 0; k < bins; k++) {
         to[2 * k * stride] = (float)(line[k].re * scale);
@@ -117,7 +155,8 @@ static void transform_line(const float *from, int64_t parts, int64_t count, int6
 }
 
 static OctetStatus run_dft(void *state, const OctRun *run) {
-    const OctNode *node = state;
+    const Transform *transform = state;
+    const OctNode *node = transform->node;
     OctetShape shape = run->inputs[0].shape;
     int64_t axis = oct_node_int(node, "axis", 1);
     bool inverse = oct_node_int(node, "inverse", 0) != 0;
@@ -139,29 +178,44 @@ static OctetStatus run_dft(void *state, const OctRun *run) {
     shape.dims[at] = bins;
     shape.dims[shape.rank - 1] = 2;
     OCT_TRY(oct_run_output(run, 0, &shape));
-    OctComplex *lines;
-    OCT_TRY(make_lines(n, inverse, &lines, run->diagnostic));
-    for (int64_t i = 0; i < outer * inner; i++) {
+    OctFourier fourier;
+    void *own;
+    size_t stint = 0;
+    OCT_TRY(open_transform(transform, run, n, inverse, &fourier, &own));
+    for (int64_t i = 0; i < outer * inner && !oct_is_over_after(&stint, (size_t)n); i++) {
         int64_t o = i / inner;
         int64_t k = i % inner;
-        transform_line((const float *)run->inputs[0].data + (o * count * inner + k) * parts, parts,
-                       count, inner, n, inverse, lines,
+        transform_line(&fourier,
+                       (const float *)run->inputs[0].data + (o * count * inner + k) * parts, parts,
+                       count, inner, inverse,
                        (float *)run->outputs[0].data + (o * bins * inner + k) * 2, bins);
     }
-    oct_free(lines);
+    oct_aligned_free(own);
     return OCTET_OK;
 }
 
 static OctetStatus prepare_dft(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    const OctetShape *shape = oct_input_shape(prepare->node, 0);
-    int64_t parts = shape->rank >= 2 ? shape->dims[shape->rank - 1] : 0;
-    if (parts != 1 && parts != 2) {
-        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_SHAPE, prepare->node,
-                           "needs a last axis of one or two parts");
+    const OctNode *node = prepare->node;
+    const OctetShape *shape = oct_input_shape(node, 0);
+    int64_t axis = oct_node_int(node, "axis", 1);
+    int32_t at;
+    int64_t n;
+    int64_t elements = 0;
+    if (node->opset >= 20) {
+        OCT_TRY(scalar_before(node, 2, -2, &axis, prepare->diagnostic));
     }
+    int64_t line = 0;
+    n = OCT_DIM_UNKNOWN;
+    if (axis != OCT_DIM_UNKNOWN) {
+        OCT_TRY(dft_axis(node, axis, shape->rank, &at, prepare->diagnostic));
+        OCT_TRY(scalar_before(node, 1, shape->dims[at], &n, prepare->diagnostic));
+        line = shape->dims[at] * shape->dims[shape->rank - 1];
+    }
+    octet_shape_count(shape, &elements);
+    double lines = line > 0 ? (double)elements / (double)line : 0;
+    OCT_TRY(prepare_transform(prepare, prepared, n, lines));
     prepared->run = run_dft;
     prepared->kernel = "f32_dft";
-    prepared->state = (void *)(uintptr_t)prepare->node;
     return OCTET_OK;
 }
 
@@ -202,7 +256,8 @@ static OctetStatus infer_stft(OctGraph *graph, OctNode *node, OctetDiagnostic *d
 }
 
 static OctetStatus run_stft(void *state, const OctRun *run) {
-    const OctNode *node = state;
+    const Transform *transform = state;
+    const OctNode *node = transform->node;
     const OctetShape *signal = &run->inputs[0].shape;
     const OctView none = {.shape = {.rank = -1}};
     const OctView *window = run->input_count > 2 ? &run->inputs[2] : &none;
@@ -221,11 +276,14 @@ static OctetStatus run_stft(void *state, const OctRun *run) {
     int64_t parts = signal->dims[2];
     const OctetShape shape = {4, {signal->dims[0], frames, bins, 2}};
     OCT_TRY(oct_run_output(run, 0, &shape));
-    OctComplex *lines;
-    OCT_TRY(make_lines(n, false, &lines, run->diagnostic));
-    OctComplex *line = lines + n;
+    OctFourier fourier;
+    void *own;
+    size_t stint = 0;
+    OCT_TRY(open_transform(transform, run, n, false, &fourier, &own));
+    OctComplex *line = fourier.line;
     float *to = run->outputs[0].data;
-    for (int64_t f = 0; f < signal->dims[0] * frames; f++) {
+    for (int64_t f = 0; f < signal->dims[0] * frames && !oct_is_over_after(&stint, (size_t)n);
+         f++) {
         const float *from = (const float *)run->inputs[0].data +
                             (f / frames * signal->dims[1] + f % frames * step) * parts;
         for (int64_t i = 0; i < n; i++) {
@@ -233,25 +291,28 @@ static OctetStatus run_stft(void *state, const OctRun *run) {
             line[i] = (OctComplex){w * (double)from[i * parts],
                                    parts == 2 ? w * (double)from[i * parts + 1] : 0.0};
         }
-        oct_fourier(n, lines, line, lines + 2 * n);
+        oct_fourier_run(&fourier);
         for (int64_t k = 0; k < bins; k++) {
             *to++ = (float)line[k].re;
             *to++ = (float)line[k].im;
         }
     }
-    oct_free(lines);
+    oct_aligned_free(own);
     return OCTET_OK;
 }
 
 static OctetStatus prepare_stft(const OctPrepare *prepare, OctPreparedOp *prepared) {
-    int64_t parts = oct_input_shape(prepare->node, 0)->dims[2];
-    if (parts != 1 && parts != 2) {
-        return oct_fail_op(prepare->diagnostic, OCTET_ERROR_SHAPE, prepare->node,
-                           "needs a last axis of one or two parts");
-    }
+    const OctNode *node = prepare->node;
+    const OctetShape *signal = oct_input_shape(node, 0);
+    int64_t step;
+    int64_t n;
+    OCT_TRY(scalar_before(node, 1, 0, &step, prepare->diagnostic));
+    OCT_TRY(
+        scalar_before(node, 3, window_length(oct_input_shape(node, 2)), &n, prepare->diagnostic));
+    int64_t frames = frame_count(signal->dims[1], n, step);
+    OCT_TRY(prepare_transform(prepare, prepared, n, (double)signal->dims[0] * (double)frames));
     prepared->run = run_stft;
     prepared->kernel = "f32_stft";
-    prepared->state = (void *)(uintptr_t)prepare->node;
     return OCTET_OK;
 }
 
@@ -296,7 +357,8 @@ static OctetStatus run_window(void *state, const OctRun *run) {
     OCT_TRY(oct_run_output(run, 0, &shape));
     int64_t period = shape.dims[0] - (oct_node_int(node, "periodic", 1) ? 0 : 1);
     size_t size = octet_dtype_size(run->outputs[0].dtype);
-    for (int64_t i = 0; i < shape.dims[0]; i++) {
+    size_t stint = 0;
+    for (int64_t i = 0; i < shape.dims[0] && !oct_is_over_after(&stint, 100); i++) {
         double once = 1;
         double twice = 1;
         double sine;

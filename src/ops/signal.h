@@ -9,10 +9,21 @@ typedef struct OctComplex {
     double re, im;
 } OctComplex;
 
-/* turns[k] = exp(-2 pi i k / n), or its conjugate for the inverse. */
-void oct_fourier_turns(int64_t n, bool inverse, OctComplex *turns);
-/* Transforms `line` (n numbers) in place, in double; `other` holds n numbers. Powers of two by
- * halving, other lengths by the definition. The inverse is not divided by n. */
-void oct_fourier(int64_t n, const OctComplex *turns, OctComplex *line, OctComplex *other);
+/* A transform of n numbers in O(n log n), in a workspace of oct_fourier_bytes. */
+typedef struct OctFourier {
+    int64_t n;
+    int64_t padded; /* the power of two that is halved; n itself if it is one, or short */
+    OctComplex *line, *other, *turns;
+    OctComplex *filter, *chirp; /* only where padded is not n */
+} OctFourier;
+
+/* n is positive. */
+size_t oct_fourier_bytes(int64_t n);
+/* Multiply-accumulates of one transform, about. */
+double oct_fourier_macs(int64_t n);
+void oct_fourier_open(OctFourier *fourier, int64_t n, bool inverse, void *workspace);
+/* Transforms fourier->line[0, n) in place; the numbers behind it are overwritten. In double, and
+ * with the same bits everywhere. The inverse is not divided by n. */
+void oct_fourier_run(const OctFourier *fourier);
 
 #endif

@@ -1,4 +1,5 @@
 /* Unique: the elements or slices that differ. */
+#include "base/patience.h"
 #include "ops/order.h"
 
 #include <string.h>
@@ -47,43 +48,94 @@ typedef struct Groups {
     int64_t *member; /* of every slice, its group */
 } Groups;
 
-/* Finds the groups in order of their first occurrence, or sorted: by insertion, since what is
- * unique is short as a rule. */
-static void find_groups(const OctView *view, const OctOrderAxis *axis, bool sorted,
-                        Groups *groups) {
-    for (int64_t i = 0; i < axis->dim; i++) {
-        int64_t low = 0;
-        int64_t high = groups->count;
-        bool found = false;
-        while (low < high && !found) { /* the first group that is not before slice i */
-            int64_t middle = sorted ? low + (high - low) / 2 : low;
-            int order = compare_slices(view, axis, groups->first[middle], i);
-            found = order == 0;
-            if (found) {
-                low = middle;
-            } else if (sorted && order > 0) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        if (!found) {
-            size_t behind = (size_t)(groups->count - low) * sizeof(int64_t);
-            memmove(groups->first + low + 1, groups->first + low, behind);
-            memmove(groups->size + low + 1, groups->size + low, behind);
-            groups->first[low] = i;
-            groups->size[low] = 0;
-            groups->count++;
-        }
-        groups->size[low]++;
+/* Merges two sorted neighbors of `order` into `to`; equal slices keep their order. */
+static void merge(const OctView *view, const OctOrderAxis *axis, const int64_t *order, int64_t left,
+                  int64_t middle, int64_t right, int64_t *to) {
+    int64_t a = left;
+    int64_t b = middle;
+    for (int64_t i = left; i < right; i++) {
+        bool first =
+            b == right || (a < middle && compare_slices(view, axis, order[a], order[b]) <= 0);
+        to[i] = first ? order[a++] : order[b++];
     }
+}
+
+/* The slices' numbers in sorted order, in `order` or in `spare`; NULL if time is up. */
+static int64_t *sort_slices(const OctView *view, const OctOrderAxis *axis, int64_t *order,
+                            int64_t *spare) {
+    size_t stint = 0;
     for (int64_t i = 0; i < axis->dim; i++) {
-        int64_t group = 0;
-        while (compare_slices(view, axis, groups->first[group], i) != 0) {
-            group++;
+        order[i] = i;
+    }
+    for (int64_t width = 1; width < axis->dim; width *= 2) {
+        for (int64_t left = 0; left < axis->dim; left += 2 * width) {
+            int64_t middle = left + width < axis->dim ? left + width : axis->dim;
+            int64_t right = middle + width < axis->dim ? middle + width : axis->dim;
+            if (oct_is_over_after(&stint, 20 * (size_t)(right - left))) {
+                return NULL;
+            }
+            merge(view, axis, order, left, middle, right, spare);
         }
+        int64_t *swap = order;
+        order = spare;
+        spare = swap;
+    }
+    return order;
+}
+
+/* Numbers the groups in order of their first occurrence. `leader`: of every slice, the first one
+ * of its group. */
+static void number_by_occurrence(const int64_t *leader, int64_t count, int64_t *number,
+                                 Groups *groups) {
+    for (int64_t i = 0; i < count; i++) {
+        if (leader[i] == i) {
+            number[i] = groups->count;
+            groups->first[groups->count] = i;
+            groups->size[groups->count++] = 0;
+        }
+        int64_t group = number[leader[i]];
+        groups->size[group]++;
         groups->member[i] = group;
     }
+}
+
+/* Numbers them as they are sorted. */
+static void number_by_order(const int64_t *leader, int64_t count, const int64_t *order,
+                            Groups *groups) {
+    for (int64_t i = 0; i < count; i++) {
+        int64_t slice = order[i];
+        if (leader[slice] == slice) {
+            groups->first[groups->count] = slice;
+            groups->size[groups->count++] = 0;
+        }
+        groups->size[groups->count - 1]++;
+        groups->member[slice] = groups->count - 1;
+    }
+}
+
+/* False if time is up. `spare` holds three numbers a slice. */
+static bool find_groups(const OctView *view, const OctOrderAxis *axis, bool sorted, int64_t *spare,
+                        Groups *groups) {
+    int64_t count = axis->dim;
+    if (count == 0) {
+        return true;
+    }
+    int64_t *leader = spare + 2 * count;
+    int64_t *order = sort_slices(view, axis, spare, spare + count);
+    if (!order) {
+        return false;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        /* sorting is stable: the first of equals is the one that occurs first */
+        bool same = i > 0 && compare_slices(view, axis, order[i - 1], order[i]) == 0;
+        leader[order[i]] = same ? leader[order[i - 1]] : order[i];
+    }
+    if (sorted) {
+        number_by_order(leader, count, order, groups);
+    } else {
+        number_by_occurrence(leader, count, order, groups);
+    }
+    return true;
 }
 
 static OctetStatus give_list(const OctRun *run, const OctNode *node, int32_t k,
@@ -121,7 +173,10 @@ static OctetStatus run_unique(void *state, const OctRun *run) {
     OCT_TRY(unique_axis(node, &input->shape, &shape, &index, &axis, run->diagnostic));
     int64_t *lists = run->workspace;
     Groups groups = {0, lists, lists + axis.dim, lists + 2 * axis.dim};
-    find_groups(input, &axis, oct_node_int(node, "sorted", 1) != 0, &groups);
+    bool sorted = oct_node_int(node, "sorted", 1) != 0;
+    if (!find_groups(input, &axis, sorted, lists + 3 * axis.dim, &groups)) {
+        return oct_noted_go_on(run->diagnostic);
+    }
     shape.dims[index] = groups.count;
     OCT_TRY(oct_run_output(run, 0, &shape));
     size_t bytes = (size_t)axis.inner * octet_dtype_size(input->dtype);
@@ -146,7 +201,7 @@ static OctetStatus prepare_unique(const OctPrepare *prepare, OctPreparedOp *prep
     prepared->run = run_unique;
     prepared->kernel = "unique";
     prepared->state = (void *)(uintptr_t)node;
-    if (!oct_mul_size((size_t)axis.dim, 3 * sizeof(int64_t), &prepared->workspace_bytes)) {
+    if (!oct_mul_size((size_t)axis.dim, 6 * sizeof(int64_t), &prepared->workspace_bytes)) {
         return oct_fail_memory(prepare->diagnostic);
     }
     return OCTET_OK;
