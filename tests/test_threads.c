@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/threads.h"
@@ -105,6 +106,45 @@ static void uses_the_callers_threads(void **state) {
     octet_thread_pool_free(pool);
 }
 
+typedef struct Masks {
+    cpu_set_t expected;
+    atomic_int others; /* tasks on a thread that may use other cores */
+} Masks;
+
+static void compare_mask(void *user, size_t index) {
+    Masks *masks = user;
+    cpu_set_t own;
+    (void)index;
+    bool same = sched_getaffinity(0, sizeof own, &own) == 0 && CPU_EQUAL(&own, &masks->expected);
+    atomic_fetch_add(&masks->others, same ? 0 : 1);
+}
+
+/* Whatever moved them when they started. */
+static void threads_may_use_the_callers_cores(void **state) {
+    (void)state;
+    Masks masks = {.others = 0};
+    cpu_set_t one;
+    OctetThreadPool *pool;
+    assert_int_equal(sched_getaffinity(0, sizeof masks.expected, &masks.expected), 0);
+    cpu_set_t all = masks.expected;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(octet_thread_pool_create(3, &pool, NULL), OCTET_OK);
+        oct_parallel_for(pool, compare_mask, &masks, 1000);
+        compare_mask(&masks, 0);
+        assert_int_equal(atomic_load(&masks.others), 0);
+        octet_thread_pool_free(pool);
+        CPU_ZERO(&one); /* the second time with one core for all */
+        for (size_t core = 0; CPU_COUNT(&one) == 0; core++) {
+            if (CPU_ISSET(core, &all)) {
+                CPU_SET(core, &one);
+            }
+        }
+        assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+        masks.expected = one;
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
 static void refuses_nonsense(void **state) {
     (void)state;
     OctetDiagnostic diagnostic = {0};
@@ -119,8 +159,11 @@ static void refuses_nonsense(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(runs_every_task_once), cmocka_unit_test(nested_loops_do_not_lock_up),
-        cmocka_unit_test(callers_share_a_pool), cmocka_unit_test(uses_the_callers_threads),
+        cmocka_unit_test(runs_every_task_once),
+        cmocka_unit_test(nested_loops_do_not_lock_up),
+        cmocka_unit_test(callers_share_a_pool),
+        cmocka_unit_test(uses_the_callers_threads),
+        cmocka_unit_test(threads_may_use_the_callers_cores),
         cmocka_unit_test(refuses_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,39 @@ static size_t core_count(void) {
     return count > 0 ? (size_t)count : 1;
 }
 
+typedef struct Spread {
+    cpu_set_t cores; /* that this process may use */
+    size_t first;    /* the caller's */
+} Spread;
+
+static void take_core(void *user, size_t index) {
+    const Spread *spread = user;
+    cpu_set_t own;
+    size_t core = spread->first;
+    size_t left = index % (size_t)CPU_COUNT(&spread->cores);
+    while (!CPU_ISSET(core, &spread->cores) || left-- > 0) {
+        core = (core + 1) % CPU_SETSIZE;
+    }
+    CPU_ZERO(&own);
+    CPU_SET(core, &own);
+    if (sched_setaffinity(0, sizeof own, &own) == 0) {
+        (void)sched_setaffinity(0, sizeof spread->cores, &spread->cores);
+    }
+}
+
+/* Moves every thread to a core of its own, once: afterwards they may be moved as before. A system
+ * may leave a new thread on the core of the one that made it until it next balances its load, some
+ * milliseconds later (virtual machines do), and both spin there in turns. */
+static void spread_threads(OctetThreadPool *pool) {
+    int core = sched_getcpu();
+    Spread spread = {.first = (size_t)core};
+    if (core >= 0 && core < CPU_SETSIZE &&
+        sched_getaffinity(0, sizeof spread.cores, &spread.cores) == 0) {
+        run_shared(pool, take_core, &spread, pool->threads);
+        pool->alone_until = 0; /* however long it took */
+    }
+}
+
 OctetStatus octet_thread_pool_create(size_t threads, OctetThreadPool **pool,
                                      OctetDiagnostic *diagnostic) {
     if (!pool || threads > MAX_THREADS) {
@@ -140,6 +173,7 @@ OctetStatus octet_thread_pool_create(size_t threads, OctetThreadPool **pool,
             return oct_fail(diagnostic, OCTET_ERROR_OUT_OF_MEMORY, "can't start %zu threads",
                             threads);
         }
+        spread_threads(made);
     }
     *pool = made;
     return OCTET_OK;
