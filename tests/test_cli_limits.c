@@ -81,6 +81,20 @@ static void test_memory(void **state) {
     assert_int_equal(run("large.onnx", "--max-memory 1G"), 0);
 }
 
+static void test_packing(void **state) {
+    (void)state;
+    assert_int_equal(cli("pack %s --output %s --max-memory 32M", cli_path("large.onnx"),
+                         cli_path("packed.onnx")),
+                     1);
+    cli_assert_one_line("node widen");
+    cli_assert_one_line("raise max_memory_bytes (--max-memory)");
+    assert_int_equal(cli_count("packed"), 0);
+    assert_int_equal(
+        cli("pack %s --output %s --max-memory 1G", cli_path("large.onnx"), cli_path("packed.onnx")),
+        0);
+    assert_int_equal(cli_count("packed"), 1);
+}
+
 static void test_loading(void **state) {
     (void)state;
     assert_int_equal(run("endless.onnx", "--max-nodes 2"), 1);
@@ -118,9 +132,9 @@ static void test_interrupt(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loops),     cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_loading),   cmocka_unit_test(test_wrong_sizes),
-        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_loops),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_packing),     cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_wrong_sizes), cmocka_unit_test(test_interrupt),
     };
     return cmocka_run_group_tests(tests, set_up, cli_remove_folder);
 }

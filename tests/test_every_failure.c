@@ -230,7 +230,7 @@ static void forget(Life *life) {
 
 static OctetStatus pack(Life *life, OctetDiagnostic *diagnostic) {
     return life->copies ? OCTET_OK
-                        : octet_model_pack(life->loaded, &life->input->shape, 1,
+                        : octet_model_pack(life->loaded, &life->input->shape, 1, &patient,
                                            in_folder("packed.onnx"), NULL, diagnostic);
 }
 

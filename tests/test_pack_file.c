@@ -114,7 +114,7 @@ static OctetStatus pack_file(const char *from, const char *to, uint64_t *bytes) 
     OctetGraph *graph;
     OctetShape shape = {2, {1, K}};
     assert_int_equal(octet_model_load(from, NULL, &graph, NULL), OCTET_OK);
-    OctetStatus status = octet_model_pack(graph, &shape, 1, to, bytes, NULL);
+    OctetStatus status = octet_model_pack(graph, &shape, 1, NULL, to, bytes, NULL);
     octet_graph_free(graph);
     return status;
 }
@@ -161,14 +161,14 @@ static void what_cannot_be_packed_is_an_error(void **state) {
     OctetLoadOptions copy = {.copy_file = true};
     assert_int_equal(octet_model_load(plain, NULL, &graph, NULL), OCTET_OK);
     assert_int_equal(octet_session_create(graph, NULL, &session, NULL), OCTET_OK);
-    assert_int_equal(octet_model_pack(graph, &shape, 1, again, NULL, &diagnostic),
+    assert_int_equal(octet_model_pack(graph, &shape, 1, NULL, again, NULL, &diagnostic),
                      OCTET_ERROR_STATE);
     octet_session_free(session);
-    assert_int_equal(octet_model_pack(graph, &shape, 1, "/nowhere/at/all", NULL, &diagnostic),
+    assert_int_equal(octet_model_pack(graph, &shape, 1, NULL, "/nowhere/at/all", NULL, &diagnostic),
                      OCTET_ERROR_IO);
     octet_graph_free(graph);
     assert_int_equal(octet_model_load(plain, &copy, &graph, NULL), OCTET_OK);
-    assert_int_equal(octet_model_pack(graph, &shape, 1, again, NULL, &diagnostic),
+    assert_int_equal(octet_model_pack(graph, &shape, 1, NULL, again, NULL, &diagnostic),
                      OCTET_ERROR_INVALID_ARGUMENT);
     octet_graph_free(graph);
 }

@@ -18,13 +18,15 @@ static OctetStatus pack(const Settings *settings, const OctetGraph *graph, uint6
                         OctetDiagnostic *diagnostic) {
     size_t count = octet_graph_input_count(graph);
     OctetShape *shapes = checked_calloc(count + 1, sizeof *shapes);
+    const OctetLimits limits = run_limits();
     OctetStatus status = OCTET_OK;
     for (size_t i = 0; i < count && status == OCTET_OK; i++) {
         status = input_shape(&settings->shapes, octet_graph_input_at(graph, i), count, &shapes[i],
                              diagnostic);
     }
     if (status == OCTET_OK) {
-        status = octet_model_pack(graph, shapes, count, settings->output, packed_bytes, diagnostic);
+        status = octet_model_pack(graph, shapes, count, &limits, settings->output, packed_bytes,
+                                  diagnostic);
     }
     free(shapes);
     return status;

@@ -4,8 +4,8 @@
 #include "onnx/packed.h"
 
 OctetStatus octet_model_pack(const OctetGraph *graph, const OctetShape *input_shapes,
-                             size_t input_count, const char *output, uint64_t *packed_bytes,
-                             OctetDiagnostic *diagnostic) {
+                             size_t input_count, const OctetLimits *limits, const char *output,
+                             uint64_t *packed_bytes, OctetDiagnostic *diagnostic) {
     OctetSession *session;
     OctetSessionOptions options = {0};
     if (!graph || !output || !graph->file) {
@@ -16,9 +16,10 @@ OctetStatus octet_model_pack(const OctetGraph *graph, const OctetShape *input_sh
         return oct_fail(diagnostic, OCTET_ERROR_STATE,
                         "the graph can't be packed while a session over it is open");
     }
-    options.limits = (OctetLimits){.max_seconds = graph->max_seconds,
-                                   .canceled = graph->canceled,
-                                   .canceled_user = graph->canceled_user};
+    options.limits = limits ? *limits
+                            : (OctetLimits){.max_seconds = graph->max_seconds,
+                                            .canceled = graph->canceled,
+                                            .canceled_user = graph->canceled_user};
     OCT_TRY(octet_session_create(graph, &options, &session, diagnostic));
     OctBlocks *blocks = oct_pack_blocks(session->packs);
     oct_blocks_record(blocks);
