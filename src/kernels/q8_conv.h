@@ -66,7 +66,7 @@ typedef struct OctQ8ConvBundle {
     OctetCpu cpu;
     uint32_t nr;        /* channels of a panel */
     uint32_t narrowest; /* channels that the narrowest panel takes as long as fewer; 0: no matter */
-    uint32_t pixel_block;  /* chunks of a multiple of so many pixels have no ragged tiles */
+    uint32_t pixel_block; /* chunks of a multiple of so many pixels have no ragged tiles */
     /* Pixels of the tiles that compute so many channels, or a multiple of them. NULL: the kernel
      * never leaves out padding. */
     size_t (*padding_tile)(size_t channels);
