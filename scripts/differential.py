@@ -404,12 +404,19 @@ def conv_transpose(g):
     extra = [g.rng.randint(0, s - 1) for s in stride]
     sizes = [(d - 1) * s + k - 2 * p + e
              for d, s, k, p, e in zip(shape[2:], stride, kernel, pads, extra)]
+    window = {"pads": pads + pads}
+    if g.rng.random() < 0.3:
+        # the size is stated, and the padding follows, also where it is odd
+        sizes = [size + 2 * p - g.rng.randint(0, k - 1) for size, p, k in zip(sizes, pads, kernel)]
+        window = {"output_shape": sizes}
+        if g.rng.random() < 0.5:
+            window["auto_pad"] = g.rng.choice(["SAME_UPPER", "SAME_LOWER"])
     if min(sizes) < 1:
         return False
     weight = g.floats([shape[1], out] + kernel, 1 / np.sqrt(shape[1]))
     g.node("ConvTranspose", [x, g.constant(weight, "w"), g.constant(g.floats([out * group]))],
-           (shape[0], out * group, *sizes), group=group, strides=stride, pads=pads + pads,
-           output_padding=extra, kernel_shape=kernel)
+           (shape[0], out * group, *sizes), group=group, strides=stride,
+           output_padding=extra, kernel_shape=kernel, **window)
 
 
 def pool(g):

@@ -209,6 +209,27 @@ static void test_transpose_output_shape(void **state) {
     op_end(&h);
 }
 
+/* The odd place of the padding that follows from a size is at the front, but for SAME_UPPER. */
+static void test_transpose_odd_padding(void **state) {
+    (void)state;
+    static const char *const modes[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER"};
+    static const float full[9] = {1, 2, 3, 2, 4, 6, 3, 6, 9};
+    float x[3] = {1, 2, 3}, w[3] = {1, 2, 3};
+    int64_t stride = 3, shape = 8;
+    for (int i = 0; i < 3; i++) {
+        OpHarness h;
+        op_begin(&h, "", "ConvTranspose", 11, 1);
+        op_input(&h, OCTET_F32, SHAPE(1, 1, 3), x);
+        op_constant(&h, OCTET_F32, SHAPE(1, 1, 3), w);
+        assert_true(oct_node_set_ints(h.graph, h.node, "strides", &stride, 1));
+        assert_true(oct_node_set_ints(h.graph, h.node, "output_shape", &shape, 1));
+        assert_true(oct_node_set_string(h.graph, h.node, "auto_pad", modes[i]));
+        op_run_ok(&h);
+        op_expect_f32(&h, 0, SHAPE(1, 1, 8), i == 1 ? full : full + 1, 0.0f);
+        op_end(&h);
+    }
+}
+
 static void test_fused_conv(void **state) {
     (void)state;
     float x[3] = {1, -2, 3}, w[1] = {2}, b[1] = {0.5f}, z[3] = {-10, 1, 1};
@@ -310,9 +331,13 @@ static int stop_pool(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conv_random), cmocka_unit_test(test_conv_transpose_random),
-        cmocka_unit_test(test_auto_pad),    cmocka_unit_test(test_transpose_output_shape),
-        cmocka_unit_test(test_fused_conv),  cmocka_unit_test(test_deform_conv),
+        cmocka_unit_test(test_conv_random),
+        cmocka_unit_test(test_conv_transpose_random),
+        cmocka_unit_test(test_auto_pad),
+        cmocka_unit_test(test_transpose_output_shape),
+        cmocka_unit_test(test_transpose_odd_padding),
+        cmocka_unit_test(test_fused_conv),
+        cmocka_unit_test(test_deform_conv),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, start_pool, stop_pool);

@@ -45,7 +45,7 @@ typedef struct OctetLoadOptions {
     void *canceled_user;
 } OctetLoadOptions;
 
-/* Reads a model, opsets 7 to 22, with external data from the model's own folder only. Folds
+/* Reads a model, opsets 1 to 22, with external data from the model's own folder only. Folds
  * QuantizeLinear/DequantizeLinear and the QLinear operators into quantization parameters. What is
  * unsupported or malformed in nodes is collected and told at once: as much as fits in the
  * diagnostic, all of it to on_findings. options may be NULL. Free with octet_graph_free. */

@@ -7,8 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-/* The first versions that have per-channel scales, and 4-bit and 16-bit ones. */
-enum { OPSET_PER_AXIS = 13, OPSET_ALL_WIDTHS = 21 };
+/* The oldest version that runtimes promise to read; the first ones that have per-channel scales,
+ * and 4-bit and 16-bit ones. */
+enum { OPSET_OLDEST = 7, OPSET_PER_AXIS = 13, OPSET_ALL_WIDTHS = 21 };
 
 typedef struct Raise {
     OctGraph *graph;
@@ -262,16 +263,6 @@ static OctetStatus raise_group_norm(const Raise *raise) {
     return crosses(raise, 21) ? fail_raise(raise, "its scale has another shape there") : OCTET_OK;
 }
 
-static OctetStatus raise_old_broadcast(const Raise *raise) {
-    if (crosses(raise, 7) && oct_node_int(raise->node, "broadcast", 0) != 0) {
-        if (oct_node_attribute(raise->node, "axis")) {
-            return fail_raise(raise, "it broadcasts along an axis");
-        }
-        oct_node_remove_attribute(raise->node, "broadcast");
-    }
-    return OCTET_OK;
-}
-
 static OctetStatus raise_node(const Raise *raise) {
     static const struct {
         const char *op_type;
@@ -307,10 +298,6 @@ static OctetStatus raise_node(const Raise *raise) {
         {"DFT", raise_dft},
         {"Scan", raise_scan},
         {"GroupNormalization", raise_group_norm},
-        {"Add", raise_old_broadcast},
-        {"Sub", raise_old_broadcast},
-        {"Mul", raise_old_broadcast},
-        {"Div", raise_old_broadcast},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (strcmp(raise->node->op_type, table[i].op_type) == 0) {
@@ -354,7 +341,7 @@ static int64_t needed_by_value(const OctValue *value) {
 
 int64_t oct_export_target_opset(const OctGraph *graph) {
     int64_t needed = oct_graph_opset(graph, "");
-    needed = needed > 0 ? needed : OPSET_PER_AXIS;
+    needed = needed <= 0 ? OPSET_PER_AXIS : needed < OPSET_OLDEST ? OPSET_OLDEST : needed;
     for (int32_t i = 0; i < graph->value_count; i++) {
         int64_t value = needed_by_value(graph->values[i]);
         needed = value > needed ? value : needed;

@@ -13,7 +13,7 @@ enum {
     MAX_DEPTH = 256,
     MAX_METADATA = 10000,
     MAX_OPSETS = 1000,
-    OLDEST_OPSET = 7,
+    OLDEST_OPSET = 1,
     NEWEST_OPSET = 22,
     SMALL_FILE = 1 << 16,
     SMALL_TENSOR = 1 << 10, /* of which the bytes may be copied once more */

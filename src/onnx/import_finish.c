@@ -3,6 +3,7 @@
 #include "ir/op.h"
 #include "onnx/fold.h"
 #include "onnx/import.h"
+#include "onnx/import_old.h"
 
 /* Whether what was found so far is an end. */
 static bool is_refused(const OctImport *import) {
@@ -71,6 +72,7 @@ static OctetStatus check_parameters(OctGraph *graph, OctetDiagnostic *diagnostic
 static OctetStatus fold(OctImport *import) {
     OctGraph *graph = import->root;
     OCT_TRY(oct_graph_compact(graph, import->diagnostic));
+    OCT_TRY(oct_import_modernize(graph, import->diagnostic));
     if (!is_refused(import)) {
         OCT_TRY(oct_fold_qoperator(graph, import->diagnostic));
     }

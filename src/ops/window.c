@@ -204,7 +204,7 @@ OctetStatus oct_window_transposed(OctWindow *window, const OctNode *node, const 
                 window->pad_begin[i] = 0;
                 window->pad_end[i] = total;
             } else {
-                split_padding(window, i, total, window->auto_pad != OCT_PAD_SAME_LOWER);
+                split_padding(window, i, total, window->auto_pad == OCT_PAD_SAME_UPPER);
             }
         } else {
             out[i] = full - window->pad_begin[i] - window->pad_end[i];
