@@ -105,6 +105,14 @@ int fsync(int file) {
     return (int)syscall(SYS_fsync, file);
 }
 
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    size_t bytes = 0;
+    if (fault == FAILS && intrude(ENOSPC, false, &bytes) != 1) {
+        return -1;
+    }
+    return (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
+}
+
 int rename(const char *from, const char *to) {
     size_t bytes = 0;
     if (fault == FAILS && intrude(ENOSPC, false, &bytes) != 1) {

@@ -6,14 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 1 << 20, WRITE_BUFFER = 1 << 16, NAME_TRIES = 100 };
+enum { READ_CHUNK = 1 << 20 };
 
 struct OctFile {
     int descriptor;
@@ -21,16 +18,7 @@ struct OctFile {
     char *path;
 };
 
-struct OctFileWriter {
-    int descriptor;
-    char *path;      /* the final name, symbolic links resolved */
-    char *temporary; /* NULL: written directly */
-    uint64_t offset;
-    size_t used;
-    uint8_t buffer[WRITE_BUFFER];
-};
-
-static OctetStatus fail_errno(OctetDiagnostic *diagnostic, const char *path, const char *verb) {
+OctetStatus oct_file_fail(OctetDiagnostic *diagnostic, const char *path, const char *verb) {
     OctetStatus status =
         oct_fail(diagnostic, OCTET_ERROR_IO, "can't %s the file: %s", verb, strerror(errno));
     return oct_fail_in_file(diagnostic, status, path);
@@ -44,10 +32,10 @@ static OctetStatus open_for_reading(const char *path, int *descriptor, struct st
                                     OctetDiagnostic *diagnostic) {
     *descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (*descriptor < 0) {
-        return fail_errno(diagnostic, path, "open");
+        return oct_file_fail(diagnostic, path, "open");
     }
     if (fstat(*descriptor, info) != 0) {
-        OctetStatus status = fail_errno(diagnostic, path, "open");
+        OctetStatus status = oct_file_fail(diagnostic, path, "open");
         close(*descriptor);
         return status;
     }
@@ -183,7 +171,7 @@ OctetStatus oct_file_read_at(const OctFile *file, uint64_t offset, void *buffer,
             continue;
         }
         if (got < 0) {
-            return fail_errno(diagnostic, file->path, "read");
+            return oct_file_fail(diagnostic, file->path, "read");
         }
         if (got == 0) {
             OctetStatus status = oct_fail(diagnostic, OCTET_ERROR_FORMAT,
@@ -204,174 +192,4 @@ void oct_file_close(OctFile *file) {
     close(file->descriptor);
     oct_free(file->path);
     oct_free(file);
-}
-
-/* The final name: where a symbolic link leads, else the name itself. */
-static char *resolve(const char *path) {
-    char resolved[PATH_MAX];
-    struct stat info;
-    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode) && realpath(path, resolved)) {
-        return oct_strdup(resolved);
-    }
-    return oct_strdup(path);
-}
-
-/* Opens a new file beside the final one, since a rename works only within one file system. */
-static OctetStatus open_temporary(OctFileWriter *writer, const struct stat *existing,
-                                  OctetDiagnostic *diagnostic) {
-    size_t size = strlen(writer->path) + 48;
-    writer->temporary = oct_alloc(size);
-    if (!writer->temporary) {
-        return oct_fail_memory(diagnostic);
-    }
-    mode_t mode = existing ? existing->st_mode & 0777 : 0666;
-    for (int i = 0; i < NAME_TRIES; i++) {
-        snprintf(writer->temporary, size, "%s.%ld-%d.tmp", writer->path, (long)getpid(), i);
-        writer->descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (writer->descriptor >= 0) {
-            return OCTET_OK;
-        }
-        if (errno != EEXIST) {
-            break;
-        }
-    }
-    OctetStatus status = fail_errno(diagnostic, writer->path, "create");
-    oct_free(writer->temporary);
-    writer->temporary = NULL;
-    return status;
-}
-
-OctetStatus oct_file_writer_open(const char *path, OctFileWriter **writer,
-                                 OctetDiagnostic *diagnostic) {
-    *writer = NULL;
-    OctFileWriter *made = oct_calloc(1, sizeof(*made));
-    if (!made) {
-        return fail_memory_in(diagnostic, path);
-    }
-    made->descriptor = -1;
-    made->path = resolve(path);
-    if (!made->path) {
-        oct_free(made);
-        return fail_memory_in(diagnostic, path);
-    }
-    struct stat info;
-    bool exists = stat(made->path, &info) == 0;
-    OctetStatus status = OCTET_OK;
-    if (exists && S_ISDIR(info.st_mode)) {
-        status = oct_fail(diagnostic, OCTET_ERROR_IO, "can't write here: this is a folder");
-    } else if (exists && !S_ISREG(info.st_mode)) {
-        made->descriptor = open(made->path, O_WRONLY | O_CLOEXEC);
-        if (made->descriptor < 0) {
-            status = fail_errno(diagnostic, path, "open");
-        }
-    } else {
-        status = open_temporary(made, exists ? &info : NULL, diagnostic);
-    }
-    if (status != OCTET_OK) {
-        oct_file_writer_free(made);
-        return oct_fail_in_file(diagnostic, status, path);
-    }
-    *writer = made;
-    return OCTET_OK;
-}
-
-static OctetStatus write_all(OctFileWriter *writer, const uint8_t *data, size_t bytes,
-                             OctetDiagnostic *diagnostic) {
-    while (bytes > 0) {
-        OCT_TRY(oct_go_on(diagnostic));
-        ssize_t done = write(writer->descriptor, data, bytes);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done < 0) {
-            return fail_errno(diagnostic, writer->path, "write");
-        }
-        data += done;
-        bytes -= (size_t)done;
-    }
-    return OCTET_OK;
-}
-
-static OctetStatus flush(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
-    size_t used = writer->used;
-    writer->used = 0;
-    return write_all(writer, writer->buffer, used, diagnostic);
-}
-
-OctetStatus oct_file_write(OctFileWriter *writer, const void *data, size_t bytes,
-                           OctetDiagnostic *diagnostic) {
-    writer->offset += bytes;
-    if (bytes > WRITE_BUFFER - writer->used) {
-        OCT_TRY(flush(writer, diagnostic));
-    }
-    if (bytes >= WRITE_BUFFER) {
-        return write_all(writer, data, bytes, diagnostic);
-    }
-    if (bytes > 0) {
-        memcpy(writer->buffer + writer->used, data, bytes);
-        writer->used += bytes;
-    }
-    return OCTET_OK;
-}
-
-uint64_t oct_file_writer_offset(const OctFileWriter *writer) {
-    return writer->offset;
-}
-
-/* All that can fail for want of room: afterwards only the renaming is left. */
-static OctetStatus synchronize(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
-    OCT_TRY(flush(writer, diagnostic));
-    /* some file systems report a full disk only here; devices and pipes can't be synchronized */
-    if (writer->temporary && fsync(writer->descriptor) != 0) {
-        return fail_errno(diagnostic, writer->path, "write");
-    }
-    int closed = close(writer->descriptor);
-    writer->descriptor = -1;
-    if (closed != 0) {
-        return fail_errno(diagnostic, writer->path, "write");
-    }
-    return OCTET_OK;
-}
-
-static OctetStatus put_in_place(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
-    if (writer->temporary) {
-        if (rename(writer->temporary, writer->path) != 0) {
-            return fail_errno(diagnostic, writer->path, "rename to");
-        }
-        oct_free(writer->temporary);
-        writer->temporary = NULL;
-    }
-    return OCTET_OK;
-}
-
-OctetStatus oct_file_writer_commit(OctFileWriter *writer, OctetDiagnostic *diagnostic) {
-    OCT_TRY(synchronize(writer, diagnostic));
-    return put_in_place(writer, diagnostic);
-}
-
-OctetStatus oct_file_writer_commit_pair(OctFileWriter *data, OctFileWriter *referring,
-                                        OctetDiagnostic *diagnostic) {
-    OCT_TRY(synchronize(data, diagnostic));
-    OCT_TRY(synchronize(referring, diagnostic));
-    bool replaces = data->temporary && access(data->path, F_OK) == 0;
-    if (replaces && referring->temporary && unlink(referring->path) != 0 && errno != ENOENT) {
-        return fail_errno(diagnostic, referring->path, "replace");
-    }
-    OCT_TRY(put_in_place(data, diagnostic));
-    return put_in_place(referring, diagnostic);
-}
-
-void oct_file_writer_free(OctFileWriter *writer) {
-    if (!writer) {
-        return;
-    }
-    if (writer->descriptor >= 0) {
-        close(writer->descriptor);
-    }
-    if (writer->temporary) {
-        unlink(writer->temporary);
-        oct_free(writer->temporary);
-    }
-    oct_free(writer->path);
-    oct_free(writer);
 }

@@ -6,6 +6,9 @@
 
 /* Every failure names the file in the diagnostic. */
 
+/* The failure that errno tells: "can't VERB the file". */
+OctetStatus oct_file_fail(OctetDiagnostic *diagnostic, const char *path, const char *verb);
+
 /* Reads a whole file of at most `limit` bytes (OCTET_ERROR_LIMIT if it has more). *data gets one
  * zero byte behind its end, so that text can be read as a string; free it with oct_free. Pipes
  * work too. */
@@ -23,9 +26,11 @@ OctetStatus oct_file_read_at(const OctFile *file, uint64_t offset, void *buffer,
                              OctetDiagnostic *diagnostic);
 void oct_file_close(OctFile *file);
 
-/* Writes beside `path` and renames on commit: an error, a full disk or an interrupt leaves what
- * stood at `path` before. A `path` that exists and is no regular file (a device, a pipe) is
- * written directly. A symbolic link is followed. */
+/* Writes a file without a name where the system has such (Linux, most file systems), else one
+ * beside `path`, and puts it in place on commit: an error, a full disk or an interrupt leaves what
+ * stood at `path` before, and death leaves nothing beside it, or (there, and for a moment while a
+ * file is replaced) PATH.PID-N.tmp. A `path` that exists and is no regular file (a device, a pipe)
+ * is written directly. A symbolic link is followed. */
 typedef struct OctFileWriter OctFileWriter;
 OctetStatus oct_file_writer_open(const char *path, OctFileWriter **writer,
                                  OctetDiagnostic *diagnostic);
