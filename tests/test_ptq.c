@@ -571,6 +571,89 @@ static void an_island_must_pay_for_its_conversions(void **state) {
     expect_island(16, true);
 }
 
+static OctetValue *scalar(OctetGraph *graph, const char *name, float number) {
+    OctetTensor *tensor;
+    OK(octet_tensor_create(OCTET_F32, &(OctetShape){.rank = 0}, &tensor, &diagnostic));
+    *(float *)tensor->data = number;
+    OctetValue *value = octet_graph_constant(graph, name, tensor);
+    octet_tensor_free(tensor);
+    return value;
+}
+
+static OctetValue *apply(OctetGraph *graph, const char *op_type, const char *name, OctetValue *a,
+                         OctetValue *b) {
+    OctetValue *value =
+        octet_graph_operator(graph, op_type, name, (OctetValue *[]){a, b}, b ? 2 : 1);
+    value->dtype = OCTET_F32;
+    value->shape = a->shape;
+    return value;
+}
+
+/* conv -> function -> conv; "spelled": HardSwish in five nodes. */
+static OctetGraph *with_function(const char *function) {
+    OctetGraph *graph = octet_graph_create();
+    OctetValue *x = octet_graph_input(graph, "x", OCTET_F32, &image);
+    OctetValue *a = conv(graph, "first", x, 3, 8, -2), *b;
+    if (strcmp(function, "spelled") == 0) {
+        OctetValue *low = scalar(graph, "low", 0), *high = scalar(graph, "high", 6);
+        OctetValue *sum = apply(graph, "Add", "add", a, scalar(graph, "three", 3));
+        OctetValue *gate =
+            octet_graph_operator(graph, "Clip", "clip", (OctetValue *[]){sum, low, high}, 3);
+        gate->dtype = OCTET_F32;
+        gate->shape = a->shape;
+        b = apply(graph, "Div", "div", apply(graph, "Mul", "mul", a, gate),
+                  scalar(graph, "six", 6));
+    } else {
+        b = apply(graph, function, "function", a, NULL);
+    }
+    octet_graph_output(graph, conv(graph, "last", b, 8, 4, 0.1f), "y");
+    OK(octet_graph_finish(graph, &diagnostic));
+    OK(octet_fuse(graph, &diagnostic));
+    return graph;
+}
+
+/* The lowest and highest numbers of the first convolution's grid. */
+static void ends_of(const OctetGraph *graph, const char *qconfig_name, float *low, float *high) {
+    OctetQConfigMapping *mapping;
+    OctetQConfig qconfig;
+    OK(octet_qconfig_mapping_create(&mapping, &diagnostic));
+    OK(octet_qconfig_by_name(qconfig_name, &qconfig, &diagnostic));
+    qconfig.activation.type = OCTET_OBSERVER_MINMAX;
+    OK(octet_qconfig_mapping_set_global(mapping, &qconfig, &diagnostic));
+    OctetGraph *quantized = quantize(graph, mapping, 4);
+    const OctetQParams *grid = output_grid(quantized, "first");
+    *low = (float)(0 - grid->zero_point[0]) * grid->scale[0];
+    *high = (float)(255 - grid->zero_point[0]) * grid->scale[0];
+    octet_graph_free(quantized);
+    octet_qconfig_mapping_free(mapping);
+}
+
+static void grids_end_where_functions_are_flat(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        float low;
+    } functions[] = {{"HardSwish", -3}, {"spelled", -3}, {"HardSigmoid", -2.5f}};
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        float low, high, torch_low, torch_high;
+        OctetGraph *graph = with_function(functions[i].name);
+        ends_of(graph, "octet", &low, &high);
+        ends_of(graph, "onednn", &torch_low, &torch_high);
+        octet_graph_free(graph);
+        assert_true(torch_low < -10);
+        /* the lowest integer lies in the flat part, by less than a step */
+        assert_true(low <= functions[i].low);
+        assert_true(low > functions[i].low - (high - low) / 255);
+    }
+    /* Tanh is flat nowhere */
+    float low, high, torch_low, torch_high;
+    OctetGraph *graph = with_function("Tanh");
+    ends_of(graph, "octet", &low, &high);
+    ends_of(graph, "onednn", &torch_low, &torch_high);
+    octet_graph_free(graph);
+    assert_true(low == torch_low && high == torch_high);
+}
+
 static void observers_that_compute_nothing(void **state) {
     (void)state;
     OctetGraph *graph = network();
@@ -619,6 +702,7 @@ int main(void) {
         cmocka_unit_test(a_nan_bias_is_an_error_that_names_the_node),
         cmocka_unit_test(a_shared_bias_is_duplicated),
         cmocka_unit_test(an_island_must_pay_for_its_conversions),
+        cmocka_unit_test(grids_end_where_functions_are_flat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

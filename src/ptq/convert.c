@@ -54,6 +54,9 @@ static OctetStatus set_grids(OctetPrepared *prepared, OctGraph *graph,
         status = calculate_grid(group, &grids[i], diagnostic);
         status = oct_fail_in_node(diagnostic, status, graph->values[group->root]->name);
     }
+    if (status == OCTET_OK) {
+        status = oct_narrow_to_flat(prepared, grids, diagnostic);
+    }
     for (int32_t v = 0; v < prepared->graph->value_count && status == OCTET_OK; v++) {
         int32_t group = prepared->group_of[v];
         if (group >= 0 && !oct_graph_set_qparams(graph, graph->values[v], &grids[group])) {

@@ -61,6 +61,11 @@ OctetStatus oct_leave_islands(const OctetPrepared *prepared, OctetDiagnostic *di
 /* Puts the values that int8 nodes take and make into groups that share a grid. */
 OctetStatus oct_group_values(OctetPrepared *prepared, OctetDiagnostic *diagnostic);
 
+/* Makes the grids of groups, one a group, narrower where what takes their values is flat beyond;
+ * see flat.c. */
+OctetStatus oct_narrow_to_flat(const OctetPrepared *prepared, OctetQParams *grids,
+                               OctetDiagnostic *diagnostic);
+
 /* Writes prepared->repairs into the graph's metadata, if there are any. */
 OctetStatus oct_repairs_note(const OctetPrepared *prepared, OctGraph *graph,
                              OctetDiagnostic *diagnostic);
