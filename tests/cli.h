@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char cli_folder[] = "/tmp/octet-cli-XXXXXX";
@@ -34,12 +35,18 @@ static const char *cli_path(const char *name) {
     return paths[next];
 }
 
-static void cli_read(const char *name, char *text, size_t size) {
-    FILE *file = fopen(cli_path(name), "rb");
-    assert_non_null(file);
-    size_t length = fread(text, 1, size - 1, file);
+static bool cli_read_path(const char *path, char *text, size_t size) {
+    FILE *file = fopen(path, "rb");
+    size_t length = file ? fread(text, 1, size - 1, file) : 0;
     text[length] = '\0';
-    fclose(file);
+    if (file) {
+        fclose(file);
+    }
+    return file != NULL;
+}
+
+static void cli_read(const char *name, char *text, size_t size) {
+    assert_true(cli_read_path(cli_path(name), text, size));
 }
 
 /* Starts the command with its output in files; `line` is split at spaces. */
@@ -74,6 +81,35 @@ static int cli_wait(pid_t child) {
     cli_read("stderr.txt", cli_err, sizeof cli_err);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
+}
+
+/* Waits until the child has caught Ctrl-C for itself and then worked for a while by its own clock,
+ * so that it is in the middle of what takes long; not if it has ended. */
+__attribute__((unused)) static void cli_wait_until_busy(pid_t child) {
+    const long busy = sysconf(_SC_CLK_TCK) / 10;
+    const struct timespec pause = {.tv_nsec = 2000000};
+    for (;;) {
+        char path[64], text[4096];
+        unsigned long long caught = 0;
+        long used = 0;
+        siginfo_t info = {0};
+        snprintf(path, sizeof path, "/proc/%d/status", (int)child);
+        const char *line = cli_read_path(path, text, sizeof text) ? strstr(text, "SigCgt:") : NULL;
+        if (line) {
+            caught = strtoull(line + 7, NULL, 16);
+        }
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+        line = cli_read_path(path, text, sizeof text) ? strrchr(text, ')') : NULL;
+        if (line) {
+            (void)sscanf(line, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld", &used);
+        }
+        if ((caught >> (SIGINT - 1) & 1 && used >= busy) ||
+            waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+            info.si_pid == child) {
+            return;
+        }
+        nanosleep(&pause, NULL);
+    }
 }
 
 /* Runs "octet" with a formatted line of arguments and returns the exit code. */

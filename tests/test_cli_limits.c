@@ -118,12 +118,11 @@ static void test_wrong_sizes(void **state) {
 static void test_interrupt(void **state) {
     (void)state;
     char line[1024];
-    struct timespec pause = {.tv_nsec = 300000000};
     snprintf(line, sizeof line,
              "run %s --input %s --output %s --max-iterations 1000000000000 --max-seconds 60",
              cli_path("endless.onnx"), cli_path("x.npy"), cli_path("never.npy"));
     pid_t child = cli_start(line);
-    nanosleep(&pause, NULL);
+    cli_wait_until_busy(child);
     assert_int_equal(kill(child, SIGINT), 0);
     assert_int_equal(cli_wait(child), 130);
     cli_assert_one_line("interrupted; nothing was written");

@@ -449,8 +449,7 @@ static void test_interrupt(void **state) {
     snprintf(line, sizeof line, "quantize %s --calib %s --divide 255 --output %s",
              cli_path("float.onnx"), cli_path("many.npy"), cli_path("never.onnx"));
     pid_t child = cli_start(line);
-    struct timespec pause = {.tv_nsec = 400000000};
-    nanosleep(&pause, NULL);
+    cli_wait_until_busy(child);
     assert_int_equal(kill(child, SIGINT), 0);
     assert_int_equal(cli_wait(child), 130);
     cli_assert_one_line("interrupted; nothing was written");

@@ -5,6 +5,7 @@
 #include "ir/graph.h"
 #include "octet/ptq.h"
 #include "octet/session.h"
+#include "onnx/export.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -854,6 +855,46 @@ static void failures_leave_no_file(void **state) {
     empty_pool();
 }
 
+/* What is too large for one message goes beside it, without being asked: the limit is 2,000 MiB,
+ * but any other size is the same code. */
+static void large_models_put_their_data_outside(void **state) {
+    (void)state;
+    enum { BYTES = 20000 };
+    Onnx__ModelProto *model = new_model(13);
+    uint8_t *content = fresh(BYTES);
+    fill_bytes(content, BYTES, 7);
+    add_tensor(model->graph, "w", OCTET_U8, "20000", content, BYTES);
+    add_input(model->graph, "x", OCTET_U8, "20000");
+    add_int(add_node(model->graph, "Concat", "x w", "y"), "axis", 0);
+    add_output(model->graph, "y", OCTET_U8, "40000");
+    OctetGraph *graph = load_model(model);
+    OctetDiagnostic diagnostic = {0};
+    struct stat info;
+    assert_int_equal(oct_model_save(graph, path_of("l.onnx"), NULL, SIZE_MAX, &diagnostic),
+                     OCTET_OK);
+    assert_int_equal(stat(path_of("l.onnx"), &info), 0);
+    size_t whole = (size_t)info.st_size;
+    assert_true(whole > BYTES);
+    /* exactly as large as may be: inside; a byte less: outside */
+    assert_int_equal(oct_model_save(graph, path_of("l.onnx"), NULL, whole, &diagnostic), OCTET_OK);
+    assert_int_not_equal(access(path_of("l.onnx.data"), F_OK), 0);
+    assert_int_equal(oct_model_save(graph, path_of("l.onnx"), NULL, whole - 1, &diagnostic),
+                     OCTET_OK);
+    assert_int_equal(stat(path_of("l.onnx.data"), &info), 0);
+    assert_true(info.st_size >= BYTES);
+    assert_int_equal(stat(path_of("l.onnx"), &info), 0);
+    assert_true(info.st_size < BYTES);
+    octet_graph_free(graph);
+    assert_int_equal(octet_model_load(path_of("l.onnx"), NULL, &graph, &diagnostic), OCTET_OK);
+    const OctetTensor *tensor = oct_value_tensor(octet_graph_find_value(graph, "w"));
+    assert_non_null(tensor);
+    assert_memory_equal(tensor->data, content, BYTES);
+    unlink(path_of("l.onnx"));
+    unlink(path_of("l.onnx.data"));
+    octet_graph_free(graph);
+    empty_pool();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shared_models_return_as_they_were),
@@ -873,6 +914,7 @@ int main(void) {
         cmocka_unit_test(floats_are_rounded_only_where_they_were),
         cmocka_unit_test(fused_activations_keep_their_names),
         cmocka_unit_test(external_data_is_aligned_and_read),
+        cmocka_unit_test(large_models_put_their_data_outside),
         cmocka_unit_test(failures_leave_no_file),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

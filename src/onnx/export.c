@@ -70,12 +70,12 @@ static OctetStatus write_message(const ProtobufCMessage *message, OctFileWriter 
     return sink.status;
 }
 
-static OctetStatus write_inside(OctGraph *graph, const char *path, bool *too_large,
+static OctetStatus write_inside(OctGraph *graph, const char *path, size_t largest, bool *too_large,
                                 OctetDiagnostic *diagnostic) {
     Onnx__ModelProto *model;
     OctFileWriter *writer;
     OCT_TRY(oct_export_model(graph, &(OctExternalWriter){0}, &model, diagnostic));
-    *too_large = protobuf_c_message_get_packed_size(&model->base) > LARGEST_MESSAGE;
+    *too_large = protobuf_c_message_get_packed_size(&model->base) > largest;
     if (*too_large) {
         return OCTET_OK;
     }
@@ -127,14 +127,14 @@ static OctetStatus write_outside(OctGraph *graph, const char *path, OctetDiagnos
 }
 
 static OctetStatus save(const OctetGraph *graph, const char *path, const OctetSaveOptions *options,
-                        OctetDiagnostic *diagnostic) {
+                        size_t largest, OctetDiagnostic *diagnostic) {
     OctetSaveOptions chosen = options ? *options : (OctetSaveOptions){0};
     OctGraph *clone;
     OCT_TRY(oct_graph_clone(graph, &clone, diagnostic));
     OctetStatus status = rewrite(clone, &chosen, diagnostic);
     bool outside = chosen.external_data;
     if (status == OCTET_OK && !outside) {
-        status = write_inside(clone, path, &outside, diagnostic);
+        status = write_inside(clone, path, largest, &outside, diagnostic);
     }
     if (status == OCTET_OK && outside) {
         status = write_outside(clone, path, diagnostic);
@@ -143,11 +143,16 @@ static OctetStatus save(const OctetGraph *graph, const char *path, const OctetSa
     return status == OCTET_OK ? OCTET_OK : oct_fail_in_file(diagnostic, status, path);
 }
 
-OctetStatus octet_model_save(const OctetGraph *graph, const char *path,
-                             const OctetSaveOptions *options, OctetDiagnostic *diagnostic) {
+OctetStatus oct_model_save(const OctGraph *graph, const char *path, const OctetSaveOptions *options,
+                           size_t largest, OctetDiagnostic *diagnostic) {
     OctPatience patience;
     oct_graph_begin(graph, &patience);
-    OctetStatus status = save(graph, path, options, diagnostic);
+    OctetStatus status = save(graph, path, options, largest, diagnostic);
     oct_patience_end(&patience);
     return status;
+}
+
+OctetStatus octet_model_save(const OctetGraph *graph, const char *path,
+                             const OctetSaveOptions *options, OctetDiagnostic *diagnostic) {
+    return oct_model_save(graph, path, options, LARGEST_MESSAGE, diagnostic);
 }

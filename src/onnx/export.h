@@ -84,4 +84,8 @@ OctValue *oct_export_float(OctGraph *graph, const char *base, const char *suffix
 /* "base_suffix", made unique by whoever takes it; cut off if it is long. */
 void oct_export_name(char *buffer, size_t size, const char *base, const char *suffix);
 
+/* octet_model_save with another size, in bytes, above which tensors go to a file of their own. */
+OctetStatus oct_model_save(const OctGraph *graph, const char *path, const OctetSaveOptions *options,
+                           size_t largest, OctetDiagnostic *diagnostic);
+
 #endif
