@@ -224,6 +224,10 @@ static void the_plan_of_a_quantized_model_names_kernels(void **state) {
     json_decref(object);
     assert_int_equal(cli("inspect %s --plan --qconfig qnpack", cli_path("q.onnx")), 2);
     cli_assert_one_line("octet inspect: --qconfig can't be 'qnpack'; did you mean 'qnnpack'?");
+    assert_int_equal(cli("inspect %s --plan --skip a", cli_path("q.onnx")), 2);
+    cli_assert_one_line("--skip is for float models; this one is quantized");
+    assert_int_equal(cli("inspect " DEMO "digits.onnx --plan --shape 1x1x8x8"), 2);
+    cli_assert_one_line("--shape is for quantized models; this one is float");
     assert_int_equal(cli("inspect %s --plan", cli_path("q.onnx")), 0);
     assert_non_null(strstr(cli_out, "steps run in int8 (100.0% of the multiply-accumulates)"));
 }

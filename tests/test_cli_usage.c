@@ -92,6 +92,18 @@ static void test_wrong_use(void **state) {
         {"compare a --data d", "usage: octet compare FLOAT.onnx INT8.onnx"},
         {"compare a b", "--data DATA is needed"},
         {"run a", "--input FILE is needed"},
+        /* options that would be ignored */
+        {"inspect a --skip b", "--skip needs --plan"},
+        {"inspect a --per-tensor", "--per-tensor needs --plan"},
+        {"inspect a --qconfig fbgemm --fused", "--qconfig needs --plan"},
+        {"inspect a --shape 1x2", "--shape needs --plan"},
+        {"inspect a --fused --plan", "--fused and --plan exclude each other"},
+        {"quantize a --load-stats s --output o --samples 3", "--samples needs --calib"},
+        {"quantize a --load-stats s --output o --strict", "--strict needs --calib"},
+        {"quantize a --calib x --save-stats s --format qdq", "--format needs --output"},
+        {"quantize a --calib x --save-stats s --bias keep", "--bias needs --output"},
+        {"explain a --resize 3", "--resize needs --input"},
+        {"run a --input x --output y --classes c", "--classes is for results that are printed"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int code = cli("%s", cases[i][0]);

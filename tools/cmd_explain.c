@@ -353,6 +353,10 @@ static int check_options(const Settings *settings) {
     if (settings->at && !settings->input) {
         return usage_error("explain", "--at needs --input");
     }
+    const char *preprocessing = option_given(preprocess_options, &settings->preprocess);
+    if (preprocessing && !settings->input) {
+        return usage_error("explain", "--%s needs --input", preprocessing);
+    }
     return preprocess_check("explain", &settings->preprocess);
 }
 

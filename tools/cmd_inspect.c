@@ -260,6 +260,30 @@ static void print_text(const char *path, const OctetGraph *graph) {
     }
 }
 
+/* What is for --plan alone, and there for a model of one kind alone. */
+static int check_options(const Settings *settings) {
+    const char *rule = option_given(rules_options, &settings->rules);
+    if (settings->fused && settings->plan) {
+        return usage_error("inspect", "--fused and --plan exclude each other");
+    }
+    if (!settings->plan && (rule || settings->shapes.count > 0)) {
+        return usage_error("inspect", "--%s needs --plan", rule ? rule : "shape");
+    }
+    return rules_check("inspect", &settings->rules);
+}
+
+static int check_plan(const Settings *settings, const OctetGraph *graph) {
+    const char *rule = option_given(rules_options, &settings->rules);
+    bool quantized = octet_graph_is_quantized(graph);
+    if (quantized && rule) {
+        return usage_error("inspect", "--%s is for float models; this one is quantized", rule);
+    }
+    if (!quantized && settings->shapes.count > 0) {
+        return usage_error("inspect", "--shape is for quantized models; this one is float");
+    }
+    return 0;
+}
+
 static int run_inspect(const void *given) {
     const Settings *settings = given;
     const char *path = settings->operands.items[0];
@@ -267,7 +291,7 @@ static int run_inspect(const void *given) {
     OctetGraph *graph = NULL;
     report_set_quiet(settings->general.quiet);
     report_set_json(settings->general.json);
-    int code = rules_check("inspect", &settings->rules);
+    int code = check_options(settings);
     if (code != 0) {
         return code;
     }
@@ -283,13 +307,16 @@ static int run_inspect(const void *given) {
         }
     }
     if (status == OCTET_OK && settings->plan) {
+        code = check_plan(settings, graph);
+    }
+    if (status == OCTET_OK && settings->plan && code == 0) {
         status = inspect_plan(path, graph, &settings->rules, &settings->shapes,
                               settings->general.json, &diagnostic);
     }
     if (status != OCTET_OK) {
         code = report_failure(&diagnostic);
     } else if (settings->plan) {
-        code = 0;
+        /* printed, or refused */
     } else if (settings->general.json) {
         print_json(path, graph);
     } else {

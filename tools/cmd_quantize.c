@@ -234,6 +234,17 @@ static int check_settings(const Settings *settings) {
         return usage_error("quantize", "QLinearConv takes int32 biases alone: --bias-type float32 "
                                        "needs --format qdq");
     }
+    const char *sampling = option_given(data_options, &settings->data);
+    if (!settings->calib && sampling) {
+        return usage_error("quantize", "--%s needs --calib", sampling);
+    }
+    const char *converting = settings->bias        ? "bias"
+                             : settings->bias_type ? "bias-type"
+                             : settings->format    ? "format"
+                                                   : NULL;
+    if (!settings->output && converting) {
+        return usage_error("quantize", "--%s needs --output", converting);
+    }
     int code = rules_check("quantize", &settings->rules);
     return code ? code : preprocess_check("quantize", &settings->preprocess);
 }

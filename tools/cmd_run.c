@@ -306,6 +306,9 @@ static int run_run(const void *given) {
     if (settings->inputs.count == 0) {
         return usage_error("run", "--input FILE is needed");
     }
+    if (settings->classes && settings->outputs.count > 0 && !settings->general.json) {
+        return usage_error("run", "--classes is for results that are printed, not for --output");
+    }
     int code = preprocess_check("run", &settings->preprocess);
     if (code != 0) {
         return code;

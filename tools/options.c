@@ -264,6 +264,29 @@ int options_parse(const Command *command, int count, char **arguments, void *set
     return 0;
 }
 
+static bool is_given(const Option *option, const void *field) {
+    switch (option->kind) {
+    case OPTION_FLAG:
+        return *(const bool *)field;
+    case OPTION_TEXT:
+    case OPTION_CHOICE:
+        return *(const char *const *)field != NULL;
+    case OPTION_LIST:
+        return ((const TextList *)field)->count > 0;
+    default:
+        return *(const int64_t *)field != 0;
+    }
+}
+
+const char *option_given(const Option *list, const void *settings) {
+    for (; list->name; list++) {
+        if (is_given(list, (const char *)settings + list->offset)) {
+            return list->name;
+        }
+    }
+    return NULL;
+}
+
 void options_release(const Command *command, void *settings) {
     TextList *operands = (TextList *)(void *)((char *)settings + command->operands_offset);
     free(operands->items);

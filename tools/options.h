@@ -56,6 +56,10 @@ typedef struct Command {
 /* Fills `settings` (zeroed, settings_size bytes) from the arguments behind the command's name.
  * Returns 0, or an exit code after an error was printed; *help is set by --help. */
 int options_parse(const Command *command, int count, char **arguments, void *settings, bool *help);
+/* The name of the first option of a list that was given, NULL if none was: for options that mean
+ * nothing without another one. An OPTION_INDEX is not told from one that is 0. `settings` is what
+ * the list's offsets count from. */
+const char *option_given(const Option *list, const void *settings);
 /* Frees the lists that options_parse made. */
 void options_release(const Command *command, void *settings);
 void options_print_help(const Command *command);
