@@ -70,11 +70,11 @@ OCTET_API OctetStatus octet_session_plan(OctetSession *session, const OctetShape
  * this machine's kernels want them, for the current CPU level: a session over a graph that is
  * loaded from it takes them from the file's mapping instead of packing. It stays an ONNX model
  * with the same results; other programs skip what was added, and Octet packs again where it does
- * not fit (another CPU level or version). input_shapes: what to plan for, one an input; limits (NULL:
- * the time that the graph was loaded with): what making the session and planning may take. No
- * session over the graph may be open (OCTET_ERROR_STATE), and the graph must come from a file that
- * is mapped (OCTET_ERROR_INVALID_ARGUMENT). Written beside and renamed. *packed_bytes (may be NULL)
- * gets the bytes of packed weights. */
+ * not fit (another CPU level or version). input_shapes: what to plan for, one an input; limits
+ * (NULL: the time that the graph was loaded with): what making the session and planning may take.
+ * No session over the graph may be open (OCTET_ERROR_STATE), and the graph must come from a file
+ * that is mapped (OCTET_ERROR_INVALID_ARGUMENT). Written beside and renamed. *packed_bytes (may be
+ * NULL) gets the bytes of packed weights. */
 OCTET_API OctetStatus octet_model_pack(const OctetGraph *graph, const OctetShape *input_shapes,
                                        size_t input_count, const OctetLimits *limits,
                                        const char *output, uint64_t *packed_bytes,

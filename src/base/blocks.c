@@ -51,6 +51,7 @@ typedef struct Note {
 struct OctBlocks {
     OctMapping *file;
     const uint8_t *section;
+    size_t section_bytes;
     const uint8_t *table; /* entries, not aligned */
     uint64_t entry_count;
     atomic_uint_least64_t filled_bytes;
@@ -193,6 +194,7 @@ static void use_section(OctBlocks *blocks, const uint8_t *section, size_t bytes)
     Header header;
     memcpy(&header, section, sizeof header);
     blocks->section = section;
+    blocks->section_bytes = bytes;
     blocks->table = section + sizeof header;
     blocks->entry_count = header.count;
 }
@@ -226,6 +228,14 @@ void oct_blocks_free(OctBlocks *blocks) {
 
 uint64_t oct_blocks_filled_bytes(const OctBlocks *blocks) {
     return atomic_load_explicit(&blocks->filled_bytes, memory_order_relaxed);
+}
+
+bool oct_blocks_are_given(const OctBlocks *blocks) {
+    return blocks->entry_count > 0;
+}
+
+void oct_blocks_expect(const OctBlocks *blocks) {
+    oct_mapping_expect(blocks->file, blocks->section, blocks->section_bytes);
 }
 
 uint64_t oct_blocks_recorded_bytes(const OctBlocks *blocks) {

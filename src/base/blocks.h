@@ -43,6 +43,11 @@ void oct_blocks_free(OctBlocks *blocks); /* NULL is fine */
 /* Bytes that come from the section so far. From any thread. */
 uint64_t oct_blocks_filled_bytes(const OctBlocks *blocks);
 
+/* Whether there is a section to take blocks from, and: all of it is going to be read. From any
+ * thread. */
+bool oct_blocks_are_given(const OctBlocks *blocks);
+void oct_blocks_expect(const OctBlocks *blocks);
+
 /* From now on all blocks are noted, for oct_blocks_section. */
 void oct_blocks_record(OctBlocks *blocks);
 uint64_t oct_blocks_recorded_bytes(const OctBlocks *blocks);

@@ -125,6 +125,19 @@ void oct_mapping_release(OctMapping *mapping) {
     oct_free(mapping);
 }
 
+void oct_mapping_expect(const OctMapping *mapping, const void *data, size_t bytes) {
+#ifdef MADV_POPULATE_READ
+    if (mapping->mapped) {
+        size_t at = (size_t)((const uint8_t *)data - mapping->data);
+        size_t begin = at / page_bytes() * page_bytes();
+        /* advice: where the system doesn't know it pages come one by one */
+        (void)madvise(mapping->data + begin, at + bytes - begin, MADV_POPULATE_READ);
+    }
+#else
+    (void)mapping, (void)data, (void)bytes;
+#endif
+}
+
 void oct_mapping_forget(const OctMapping *mapping, const void *data, size_t bytes) {
     if (!mapping || !mapping->mapped) {
         return;

@@ -22,6 +22,9 @@ bool oct_mapping_is_mapped(const OctMapping *mapping);
 OctMapping *oct_mapping_retain(OctMapping *mapping); /* NULL is fine, here and below */
 void oct_mapping_release(OctMapping *mapping);
 
+/* Maps all pages of [data, data + bytes) at once, which costs a third of having a few of them
+ * mapped whenever one is touched. For what is going to be read. */
+void oct_mapping_expect(const OctMapping *mapping, const void *data, size_t bytes);
 /* Gives back the memory of the whole pages in [data, data + bytes); they are read again from the
  * file when they are touched again. */
 void oct_mapping_forget(const OctMapping *mapping, const void *data, size_t bytes);

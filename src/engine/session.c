@@ -1,8 +1,11 @@
 #include "base/diag.h"
 #include "base/tensor.h"
+#include "base/threads.h"
 #include "engine/engine.h"
 #include "engine/rewrite.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 OctetStatus octet_session_create(const OctetGraph *graph, const OctetSessionOptions *options,
@@ -70,6 +73,54 @@ static void move_to_front(OctetSession *session, int32_t index) {
     session->plans[0] = plan;
 }
 
+typedef struct Making {
+    OctetSession *session;
+    const OctetShape *shapes;
+    const bool *integers;
+    pthread_t caller;
+    bool done;
+    atomic_bool mapped;
+    OctPlan *plan;
+    OctetStatus status;
+    OctetDiagnostic *diagnostic;
+} Making;
+
+static void make_plan(Making *making) {
+    if (!making->done) {
+        making->done = true;
+        making->status = oct_plan_create(making->session, making->shapes, making->integers,
+                                         &making->plan, making->diagnostic);
+    }
+}
+
+/* The caller's thread plans, whichever task it gets, and another one meanwhile. */
+static void plan_or_map(void *user, size_t index) {
+    Making *making = user;
+    (void)index;
+    if (pthread_equal(pthread_self(), making->caller)) {
+        make_plan(making);
+    } else if (!atomic_exchange(&making->mapped, true)) {
+        oct_blocks_expect(oct_pack_blocks(making->session->packs));
+    }
+}
+
+/* While the first plan is made of weights that come packed from the file, a thread that has nothing
+ * to do yet maps them. */
+static OctetStatus create_plan(OctetSession *session, const OctetShape *shapes,
+                               const bool *integers, OctPlan **plan, OctetDiagnostic *diagnostic) {
+    Making making = {.session = session,
+                     .shapes = shapes,
+                     .integers = integers,
+                     .caller = pthread_self(),
+                     .diagnostic = diagnostic};
+    if (session->plan_count == 0 && oct_blocks_are_given(oct_pack_blocks(session->packs))) {
+        oct_parallel_for(session->options.pool, plan_or_map, &making, 2);
+    }
+    make_plan(&making);
+    *plan = making.plan;
+    return making.status;
+}
+
 /* Finds or makes the plan for these inputs and puts it first. */
 static OctetStatus choose_plan(OctetSession *session, const OctetShape *shapes,
                                const bool *integers, OctetDiagnostic *diagnostic) {
@@ -80,7 +131,7 @@ static OctetStatus choose_plan(OctetSession *session, const OctetShape *shapes,
         }
     }
     OctPlan *plan;
-    OCT_TRY(oct_plan_create(session, shapes, integers, &plan, diagnostic));
+    OCT_TRY(create_plan(session, shapes, integers, &plan, diagnostic));
     if (session->plan_count == OCT_PLANS) {
         oct_plan_free(session->plans[--session->plan_count]);
     }
