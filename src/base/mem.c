@@ -123,6 +123,15 @@ void oct_aligned_free(void *pointer) {
 #ifndef OCTET_BASE_COPY
 enum { HUGE_PAGE = 2 << 20 };
 
+/* AddressSanitizer watches what malloc gives, and nothing else. */
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_WATCHED true
+#elif defined(__has_feature)
+#define IS_WATCHED __has_feature(address_sanitizer)
+#else
+#define IS_WATCHED false
+#endif
+
 /* Pages at a multiple of HUGE_PAGE, what is around them given back. */
 static void *huge_pages(size_t size) {
     size_t bytes;
@@ -149,18 +158,23 @@ static void *huge_pages(size_t size) {
 }
 
 void *oct_pages_alloc(size_t size) {
-    if (custom_reallocate) {
+    if (custom_reallocate || IS_WATCHED) {
         return oct_aligned_calloc(size);
     }
-    if (size >= 2 * (size_t)HUGE_PAGE) {
+    if (size >= HUGE_PAGE) {
         return huge_pages(size);
     }
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return pages == MAP_FAILED ? NULL : pages;
 }
 
+size_t oct_pages_round(size_t size) {
+    bool fits = size >= HUGE_PAGE / 2 && size <= PTRDIFF_MAX - HUGE_PAGE;
+    return fits ? (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : size;
+}
+
 void oct_pages_free(void *pages, size_t size) {
-    if (custom_release) {
+    if (custom_release || IS_WATCHED) {
         oct_aligned_free(pages);
     } else if (pages) {
         (void)munmap(pages, size);

@@ -21,6 +21,9 @@ void oct_aligned_free(void *pointer);
  * custom allocator, if one is set, gives them instead. NULL on failure; free them with their size.
  */
 void *oct_pages_alloc(size_t size);
+/* The size to ask for where memory may be a little more: whole huge pages, where one of them costs
+ * less than the small ones that it stands for. Up to a huge page more, or `size`. */
+size_t oct_pages_round(size_t size);
 void oct_pages_free(void *pages, size_t size);
 
 /* a * b and a + b; false on overflow, the result then is untouched. */

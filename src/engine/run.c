@@ -11,20 +11,25 @@ double oct_clock(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+enum { READ_BEYOND = 64 }; /* what kernels may read behind a tensor's end */
+
 static OctetStatus provide_arena(OctetSession *session, const OctPlan *plan,
                                  OctetDiagnostic *diagnostic) {
     size_t needed = plan->arena_bytes + plan->workspace_bytes; /* checked against the limit */
     if (session->arena && session->arena_bytes >= needed) {
         return OCTET_OK;
     }
-    oct_aligned_free(session->arena);
+    size_t bytes = 0;
+    bool fits = oct_add_size(needed, READ_BEYOND, &bytes);
+    oct_pages_free(session->arena, session->arena_bytes);
     session->arena_bytes = 0;
-    session->arena = oct_aligned_alloc(needed);
+    bytes = oct_pages_round(bytes);
+    session->arena = fits ? oct_pages_alloc(bytes) : NULL;
     if (!session->arena) {
         return oct_fail(diagnostic, OCTET_ERROR_OUT_OF_MEMORY,
                         "out of memory for %zu bytes of activations", needed);
     }
-    session->arena_bytes = needed;
+    session->arena_bytes = bytes;
     return OCTET_OK;
 }
 

@@ -49,7 +49,7 @@ void octet_session_free(OctetSession *session) {
         oct_free(session->float_nodes[i].reason);
     }
     oct_free(session->float_nodes);
-    oct_aligned_free(session->arena);
+    oct_pages_free(session->arena, session->arena_bytes);
     oct_graph_free(session->own_base);
     oct_pack_store_release(session->packs);
     oct_free(session);
