@@ -16,11 +16,11 @@ enum { READ_BEYOND = 64 }; /* what kernels may read behind a tensor's end */
 static OctetStatus provide_arena(OctetSession *session, const OctPlan *plan,
                                  OctetDiagnostic *diagnostic) {
     size_t needed = plan->arena_bytes + plan->workspace_bytes; /* checked against the limit */
-    if (session->arena && session->arena_bytes >= needed) {
-        return OCTET_OK;
-    }
     size_t bytes = 0;
     bool fits = oct_add_size(needed, READ_BEYOND, &bytes);
+    if (session->arena && fits && session->arena_bytes >= bytes) {
+        return OCTET_OK;
+    }
     oct_pages_free(session->arena, session->arena_bytes);
     session->arena_bytes = 0;
     bytes = oct_pages_round(bytes);
