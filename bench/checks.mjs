@@ -74,11 +74,15 @@ const checks = {
   packed: () => {
     const packed = join(work, 'packed.onnx');
     execFileSync(octet, ['pack', int8('resnet50'), '--output', packed, '--quiet']);
-    const results = Array.from({ length: rounds }, () => bench(packed, 3));
-    const first = median(results.map((r) => r.load_ms + r.first_run_ms));
-    const opening = median(results.map((r) => r.load_ms + r.first_run_ms - r.median_ms));
-    print('resnet50 from a packed file: ms from opening to the first result', first, 20, false);
-    print('resnet50 from a packed file: the same without the run itself', opening, 20, false);
+    for (const [threads, words] of [['2', 'two threads'], ['1', 'one thread']]) {
+      const results = Array.from({ length: 3 * rounds }, () =>
+        bench(packed, 3, ['--threads', threads]));
+      const first = median(results.map((r) => r.load_ms + r.first_run_ms));
+      const opening = median(results.map((r) => r.load_ms + r.first_run_ms - r.median_ms));
+      const what = `resnet50 from a packed file, ${words}: ms from opening to the first result`;
+      print(what, first, 20, false);
+      print(`${what}, without the run itself`, opening, 20, false);
+    }
   },
 };
 

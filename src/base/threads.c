@@ -151,7 +151,7 @@ static void spread_threads(OctetThreadPool *pool) {
     if (core >= 0 && core < CPU_SETSIZE &&
         sched_getaffinity(0, sizeof spread.cores, &spread.cores) == 0) {
         run_shared(pool, take_core, &spread, pool->threads);
-        pool->alone_until = 0; /* however long it took */
+        pool->alone_until = pool->alone_factor = 0; /* however long it took */
     }
 }
 

@@ -90,7 +90,7 @@ bool oct_value_is_8bit(const OctValue *value) {
 }
 
 bool oct_node_is(const OctNode *node, const char *op_type) {
-    return node->domain[0] == '\0' && strcmp(node->op_type, op_type) == 0;
+    return node->domain[0] == '\0' && oct_same_name(node->op_type, op_type);
 }
 
 bool oct_node_has_graph(const OctNode *node) {

@@ -5,7 +5,7 @@
 
 static OctAttribute *find(const OctNode *node, const char *name) {
     for (int32_t i = 0; i < node->attribute_count; i++) {
-        if (strcmp(node->attributes[i].name, name) == 0) {
+        if (oct_same_name(node->attributes[i].name, name)) {
             return &node->attributes[i];
         }
     }

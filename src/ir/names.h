@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct OctName {
     const char *key; /* NULL: free */
@@ -24,5 +25,10 @@ bool oct_names_set(OctNames *names, const char *key, void *item);
  * out of memory. */
 bool oct_names_reserve(OctNames *names, int32_t count);
 void oct_names_free(OctNames *names);
+
+/* strcmp(a, b) == 0, mostly without the call: most names differ in their first letter. */
+static inline bool oct_same_name(const char *a, const char *b) {
+    return *a == *b && strcmp(a, b) == 0;
+}
 
 #endif

@@ -185,22 +185,17 @@ static const struct {
     {"sparse_value", "Constant", INT32_MAX, TYPE(SPARSE_TENSOR)},
 };
 
-/* Most names differ in their first letter. */
-static bool same(const char *a, const char *b) {
-    return *a == *b && strcmp(a, b) == 0;
-}
-
 static bool find_type(const OctNode *node, const char *name, Type *type) {
     for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++) {
-        if (same(exceptions[i].name, name) && node->opset <= exceptions[i].until &&
-            same(exceptions[i].op_type, node->op_type)) {
+        if (oct_same_name(exceptions[i].name, name) && node->opset <= exceptions[i].until &&
+            oct_same_name(exceptions[i].op_type, node->op_type)) {
             *type = exceptions[i].type;
             return true;
         }
     }
     for (size_t i = 0; i < KINDS; i++) {
         for (const char *const *known = kinds[i].names; known && *known; known++) {
-            if (same(*known, name)) {
+            if (oct_same_name(*known, name)) {
                 *type = kinds[i].type;
                 return true;
             }

@@ -20,11 +20,6 @@ typedef struct Movers {
 
 enum { PAD_VALUE = 2 };
 
-/* Most differ in their first letter. */
-static bool is_type(const OctNode *node, const char *op_type) {
-    return *node->op_type == *op_type && strcmp(node->op_type, op_type) == 0;
-}
-
 int32_t oct_moved_inputs(const OctNode *node) {
     static const char *const first[] = {
         "Reshape", "Transpose", "Flatten", "Squeeze",      "Unsqueeze",    "MaxPool", "Slice",
@@ -33,27 +28,27 @@ int32_t oct_moved_inputs(const OctNode *node) {
     if (*node->domain) {
         return 0;
     }
-    if (is_type(node, "Concat")) {
+    if (oct_same_name(node->op_type, "Concat")) {
         return node->input_count;
     }
-    if (is_type(node, "MaxPool") && node->output_count != 1) {
+    if (oct_same_name(node->op_type, "MaxPool") && node->output_count != 1) {
         return 0; /* with the places of the maxima */
     }
-    if (is_type(node, "Resize")) {
+    if (oct_same_name(node->op_type, "Resize")) {
         const char *place = oct_node_string(node, "coordinate_transformation_mode", "");
         return strcmp(oct_node_string(node, "mode", "nearest"), "nearest") == 0 &&
                        strcmp(place, "tf_crop_and_resize") != 0
                    ? 1
                    : 0;
     }
-    if (is_type(node, "Pad")) {
+    if (oct_same_name(node->op_type, "Pad")) {
         /* the value that is padded with is quantized too, where it is written down */
         bool constant = strcmp(oct_node_string(node, "mode", "constant"), "constant") == 0;
         bool stated = oct_constant_behind(oct_node_input(node, PAD_VALUE)) != NULL;
         return !constant || stated ? 1 : 0;
     }
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
-        if (is_type(node, first[i])) {
+        if (oct_same_name(node->op_type, first[i])) {
             return 1;
         }
     }

@@ -22,7 +22,8 @@ typedef struct OctHint {
 typedef struct OctImport {
     OctGraph *root;
     OctDataSource source;
-    OctArena *messages; /* unpacked: the model without its graph's initializers */
+    OctArena *messages; /* unpacked: the model without its graph's initializers; and what else is
+                           needed until the nodes are there */
     OctArena *message;  /* unpacked: one initializer at a time */
     OctNames functions; /* by "domain:name" and "domain:name:overload"; see import_function.c */
     uint64_t max_nodes, nodes_left;

@@ -63,7 +63,7 @@ static OctetStatus fail_initializer(const OctImport *import, OctetStatus status,
 
 OctetStatus oct_import_initializer(OctImport *import, OctScope *scope,
                                    const Onnx__TensorProto *proto) {
-    const char *name = oct_arena_strdup(scope->graph->arena, oct_text(proto->name));
+    const char *name = oct_arena_strdup(import->messages, oct_text(proto->name));
     OctetTensor *tensor;
     OctetDiagnostic own = {0};
     if (!name) {
@@ -246,7 +246,7 @@ OctetStatus oct_import_child(OctImport *import, const OctScope *scope, const Oct
                         import->max_depth);
     }
     OctGraph *graph = oct_graph_create_child(scope->graph);
-    const char *name = oct_arena_strdup(scope->graph->arena, oct_text(proto->name));
+    const char *name = oct_arena_strdup(import->messages, oct_text(proto->name));
     if (!graph || !name) {
         return oct_fail_memory(import->diagnostic);
     }

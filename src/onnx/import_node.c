@@ -274,7 +274,7 @@ static OctetStatus resolve_list(OctImport *import, const OctScope *scope, char *
         return oct_fail_node(import->diagnostic, OCTET_ERROR_LIMIT, node,
                              "it has %zu inputs or outputs", count);
     }
-    *values = oct_arena_array(import->root->arena, count + 1, sizeof **values);
+    *values = oct_arena_array(import->messages, count + 1, sizeof **values);
     if (!*values) {
         return oct_fail_memory(import->diagnostic);
     }

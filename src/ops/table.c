@@ -38,8 +38,7 @@ static const OctOp *find(const char *domain, const char *name, int64_t opset, bo
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
         for (size_t i = 0; i < *families[f].count; i++) {
             const OctOp *op = families[f].ops + i;
-            if (op->name[0] == name[0] && strcmp(op->name, name) == 0 &&
-                strcmp(op->domain, domain) == 0 &&
+            if (oct_same_name(op->name, name) && strcmp(op->domain, domain) == 0 &&
                 (any_version || (opset >= op->since && (op->until == 0 || opset <= op->until)))) {
                 return op;
             }
