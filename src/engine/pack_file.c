@@ -3,10 +3,28 @@
 #include "engine/engine.h"
 #include "onnx/packed.h"
 
+static OctetStatus pack(const OctetGraph *graph, const OctetShape *input_shapes, size_t input_count,
+                        const OctetSessionOptions *options, const char *output,
+                        uint64_t *packed_bytes, OctetDiagnostic *diagnostic) {
+    OctetSession *session;
+    OCT_TRY(octet_session_create(graph, options, &session, diagnostic));
+    OctBlocks *blocks = oct_pack_blocks(session->packs);
+    oct_blocks_record(blocks);
+    OctetStatus status = octet_session_plan(session, input_shapes, input_count, diagnostic);
+    if (status == OCTET_OK) {
+        status = oct_packed_write(graph, blocks, output, diagnostic);
+    }
+    if (status == OCTET_OK && packed_bytes) {
+        *packed_bytes = oct_blocks_recorded_bytes(blocks);
+    }
+    octet_session_free(session);
+    return status;
+}
+
 OctetStatus octet_model_pack(const OctetGraph *graph, const OctetShape *input_shapes,
                              size_t input_count, const OctetLimits *limits, const char *output,
                              uint64_t *packed_bytes, OctetDiagnostic *diagnostic) {
-    OctetSession *session;
+    OctPatience patience;
     OctetSessionOptions options = {0};
     if (!graph || !output || !graph->file) {
         return oct_fail(diagnostic, OCTET_ERROR_INVALID_ARGUMENT,
@@ -20,16 +38,10 @@ OctetStatus octet_model_pack(const OctetGraph *graph, const OctetShape *input_sh
                             : (OctetLimits){.max_seconds = graph->max_seconds,
                                             .canceled = graph->canceled,
                                             .canceled_user = graph->canceled_user};
-    OCT_TRY(octet_session_create(graph, &options, &session, diagnostic));
-    OctBlocks *blocks = oct_pack_blocks(session->packs);
-    oct_blocks_record(blocks);
-    OctetStatus status = octet_session_plan(session, input_shapes, input_count, diagnostic);
-    if (status == OCTET_OK) {
-        status = oct_packed_write(graph, blocks, output, diagnostic);
-    }
-    if (status == OCTET_OK && packed_bytes) {
-        *packed_bytes = oct_blocks_recorded_bytes(blocks);
-    }
-    octet_session_free(session);
+    oct_patience_begin(&patience, options.limits.canceled, options.limits.canceled_user,
+                       options.limits.max_seconds);
+    OctetStatus status =
+        pack(graph, input_shapes, input_count, &options, output, packed_bytes, diagnostic);
+    oct_patience_end(&patience);
     return status;
 }
