@@ -79,10 +79,36 @@ static void no_work_space(void **state) {
     empty_pool();
 }
 
+/* Integers that are quantized: a lenient import, which keeps the node that makes them, must not
+ * keep their grid. */
+static void quantized_integers(void **state) {
+    (void)state;
+    for (int lenient = 0; lenient < 2; lenient++) {
+        Onnx__ModelProto *model = new_model(17);
+        Onnx__GraphProto *g = model->graph;
+        OctetGraph *graph = NULL;
+        OctetDiagnostic diagnostic = {0};
+        add_input(g, "x", OCTET_S32, "4");
+        add_scalar_f32(g, "s", 0.5f);
+        add_tensor(g, "z", OCTET_U8, "", (uint8_t[]){3}, 1);
+        add_node(g, "Identity", "x", "i")->name = (char *)"copy";
+        add_node(g, "QuantizeLinear", "i s z", "q");
+        add_node(g, "DequantizeLinear", "q s z", "y");
+        add_output(g, "y", OCTET_F32, NULL);
+        OctetStatus status = try_load(model, lenient != 0, &graph, &diagnostic);
+        if (status != (lenient ? OCTET_OK : OCTET_ERROR_UNSUPPORTED)) {
+            fail_msg("%s: %s", octet_status_name(status), diagnostic.message);
+        }
+        octet_graph_free(graph);
+        empty_pool();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gather_nd_of_scalars),
         cmocka_unit_test(inner_operators),
+        cmocka_unit_test(quantized_integers),
         cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,9 +41,12 @@ static OctetStatus check_quantized(OctImport *import, OctGraph *graph) {
             OctetStatus status = oct_fail(import->diagnostic, OCTET_ERROR_UNSUPPORTED,
                                           "'%s' is of type %s; only floats can be quantized",
                                           value->name, octet_dtype_name(value->dtype));
-            return value->producer
-                       ? oct_graph_fault(graph, value->producer, status, import->diagnostic)
-                       : status;
+            if (!value->producer) {
+                return status;
+            }
+            OCT_TRY(oct_graph_fault(graph, value->producer, status, import->diagnostic));
+            value->qparams.dtype = OCTET_DTYPE_NONE; /* a lenient import keeps the value */
+            continue;
         }
         value->dtype = OCTET_F32;
     }
