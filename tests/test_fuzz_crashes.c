@@ -1,6 +1,7 @@
 /* Graphs that fuzzers once broke the library with, written down by hand. */
 #include "onnx_models.h"
 
+#include "ir/graph.h"
 #include "octet/octet.h"
 
 /* Loads, fuses and runs on a tensor of ones; the status of what failed first. */
@@ -104,11 +105,33 @@ static void quantized_integers(void **state) {
     }
 }
 
+/* A branch's name lay in the message that it was read from, which is gone after loading. */
+static void names_of_branches(void **state) {
+    (void)state;
+    Onnx__ModelProto *model = rich_model();
+    for (size_t i = 0; i < model->graph->n_node; i++) {
+        Onnx__NodeProto *node = model->graph->node[i];
+        for (size_t k = 0; k < node->n_attribute; k++) {
+            if (node->attribute[k]->g) {
+                node->attribute[k]->g->name = (char *)"a name of a branch";
+            }
+        }
+    }
+    OctetGraph *graph = load_model(model);
+    OctGraph *clone;
+    assert_int_equal(graph->child_count, 2);
+    assert_string_equal(graph->children[0]->name, "a name of a branch");
+    assert_int_equal(oct_graph_clone(graph, &clone, NULL), OCTET_OK);
+    assert_string_equal(clone->children[1]->name, "a name of a branch");
+    octet_graph_free(clone);
+    octet_graph_free(graph);
+    empty_pool();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gather_nd_of_scalars),
-        cmocka_unit_test(inner_operators),
-        cmocka_unit_test(quantized_integers),
+        cmocka_unit_test(gather_nd_of_scalars), cmocka_unit_test(inner_operators),
+        cmocka_unit_test(quantized_integers),   cmocka_unit_test(names_of_branches),
         cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

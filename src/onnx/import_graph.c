@@ -246,7 +246,7 @@ OctetStatus oct_import_child(OctImport *import, const OctScope *scope, const Oct
                         import->max_depth);
     }
     OctGraph *graph = oct_graph_create_child(scope->graph);
-    const char *name = oct_arena_strdup(import->messages, oct_text(proto->name));
+    const char *name = oct_arena_strdup(scope->graph->arena, oct_text(proto->name));
     if (!graph || !name) {
         return oct_fail_memory(import->diagnostic);
     }
