@@ -128,11 +128,41 @@ static void names_of_branches(void **state) {
     empty_pool();
 }
 
+static void *modest_reallocate(void *pointer, size_t size, void *user) {
+    (void)user;
+    return size > (size_t)64 << 20 ? NULL : realloc(pointer, size);
+}
+
+static void modest_release(void *pointer, void *user) {
+    (void)user;
+    free(pointer);
+}
+
+/* A Resize to nothing that is long: 400,000,000 by 0 by 4. Its axes had tables of their lengths. */
+static void long_and_empty(void **state) {
+    (void)state;
+    const OctetShape shape = {.rank = 3, .dims = {2, 1, 2}};
+    Onnx__ModelProto *model = new_model(17);
+    Onnx__GraphProto *g = model->graph;
+    OctetDiagnostic diagnostic = {0};
+    add_input(g, "x", OCTET_F32, "2,1,2");
+    add_tensor(g, "sizes", OCTET_S64, "3", (int64_t[]){400000000, 0, 4}, 24);
+    add_string(add_node(g, "Resize", "x - - sizes", "y"), "mode", "linear");
+    add_output(g, "y", OCTET_F32, NULL);
+    octet_set_allocator(modest_reallocate, modest_release, NULL);
+    OctetStatus status = run_model(model, &shape, &diagnostic);
+    octet_set_allocator(NULL, NULL, NULL);
+    if (status != OCTET_OK) {
+        fail_msg("%s: %s", octet_status_name(status), diagnostic.message);
+    }
+    empty_pool();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gather_nd_of_scalars), cmocka_unit_test(inner_operators),
         cmocka_unit_test(quantized_integers),   cmocka_unit_test(names_of_branches),
-        cmocka_unit_test(no_work_space),
+        cmocka_unit_test(long_and_empty),       cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

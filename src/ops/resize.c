@@ -90,6 +90,10 @@ static OctetStatus make_plan(const Resize *resize, const OctetShape *input,
             return oct_fail_op(diagnostic, OCTET_ERROR_SHAPE, resize->node,
                                "can't make something from an empty input");
         }
+    }
+    /* an empty output may be of any length along its other axes: they get no tables */
+    for (int32_t i = 0; i < input->rank && !oct_resize_is_empty(&plan->output); i++) {
+        int32_t place = place_of(i, input->rank, last);
         OCT_TRY(oct_resize_axis(&resize->rules, in[i], sizes.out[i], sizes.scale[i], sizes.start[i],
                                 sizes.end[i], &plan->axes[place], diagnostic));
     }

@@ -102,6 +102,9 @@ OctetStatus oct_resize_axis(const OctResizeRules *rules, int64_t in, int64_t out
                             OctetDiagnostic *diagnostic);
 void oct_resize_plan_clear(OctResizePlan *plan);
 
+/* No elements: then there are no tables and there is no work. */
+bool oct_resize_is_empty(const OctetShape *shape);
+
 /* What the passes need besides the plan; 0 for nearest. False on overflow. */
 bool oct_resize_workspace(const OctResizePlan *plan, size_t *bytes);
 /* Linear and cubic: one pass an axis, the first axis first, in f32; u8 is read and rounded on its

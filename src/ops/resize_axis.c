@@ -6,6 +6,8 @@
 #include <float.h>
 #include <math.h>
 
+enum { TAPS_PER_ELEMENT = 64 };
+
 static float coordinate(const OctResizeRules *rules, int64_t in, int64_t out, float scale,
                         float start, float end, float x) {
     float length = (float)in, resized = (float)out;
@@ -118,7 +120,16 @@ OctetStatus oct_resize_axis(const OctResizeRules *rules, int64_t in, int64_t out
         axis->taps = (int32_t)ceilf(2.0f * reach);
     }
     size_t count;
-    if (!oct_mul_size((size_t)out, (size_t)axis->taps, &count)) {
+    size_t most; /* scaling down needs four taps an input element, and some */
+    bool counts = oct_add_size((size_t)in, (size_t)out, &most) &&
+                  oct_mul_size(most, TAPS_PER_ELEMENT, &most) &&
+                  oct_mul_size((size_t)out, (size_t)axis->taps, &count);
+    if (counts && axis->taps > TAPS_PER_ELEMENT && count > most) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                        "a scale of %g is too small for %lld outputs of %lld inputs", (double)scale,
+                        (long long)out, (long long)in);
+    }
+    if (!counts) {
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "an output of %lld is too large",
                         (long long)out);
     }
@@ -145,6 +156,14 @@ OctetStatus oct_resize_axis(const OctResizeRules *rules, int64_t in, int64_t out
         weigh(rules, in, x, stretch, axis, axis->index + at, axis->weights + at);
     }
     return OCTET_OK;
+}
+
+bool oct_resize_is_empty(const OctetShape *shape) {
+    bool empty = false;
+    for (int32_t i = 0; i < shape->rank; i++) {
+        empty = empty || shape->dims[i] == 0;
+    }
+    return empty;
 }
 
 void oct_resize_plan_clear(OctResizePlan *plan) {

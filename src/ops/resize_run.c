@@ -89,7 +89,7 @@ static bool largest(const OctResizePlan *plan, size_t *floats) {
 bool oct_resize_workspace(const OctResizePlan *plan, size_t *bytes) {
     size_t floats;
     *bytes = 0;
-    if (plan->rules.mode == OCT_RESIZE_NEAREST) {
+    if (plan->rules.mode == OCT_RESIZE_NEAREST || oct_resize_is_empty(&plan->output)) {
         return true;
     }
     return largest(plan, &floats) && oct_mul_size(floats + 16, 2 * sizeof(float), bytes);
