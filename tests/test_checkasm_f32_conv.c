@@ -270,7 +270,7 @@ static void check_product(CheckRandom *random, size_t m, size_t n, size_t k, siz
     OctetCpu levels[6];
     size_t count = check_levels(levels);
     for (size_t i = 0; i < count; i++) {
-        OctF32GemmSpec spec = {k, n, b, b_stride, transposed, bias};
+        OctF32GemmSpec spec = {k, n, b, b_stride, transposed, bias, NULL};
         OctF32GemmCall call = {m, a, a_stride, NULL, output, output_stride, -100.0f, INFINITY};
         OctF32Gemm *gemm = NULL;
         assert_int_equal(oct_f32_gemm_create(&spec, levels[i], &gemm, NULL), OCTET_OK);

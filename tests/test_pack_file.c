@@ -71,6 +71,36 @@ static int write_model(void **state) {
     return 0;
 }
 
+/* Float layers: a matrix product and a convolution. */
+static void write_float_model(void) {
+    static float first[K * N], second[OUT * N], bias[OUT];
+    size_t size;
+    for (size_t i = 0; i < K * N; i++) {
+        first[i] = (float)((int)(i * 31 % 113) - 56) * 0.01f;
+    }
+    for (size_t i = 0; i < OUT * N; i++) {
+        second[i] = (float)((int)(i * 17 % 97) - 48) * 0.01f;
+    }
+    for (size_t i = 0; i < OUT; i++) {
+        bias[i] = (float)i;
+    }
+    Onnx__ModelProto *model = new_model(13);
+    Onnx__GraphProto *graph = model->graph;
+    add_input(graph, "x", OCTET_F32, "N,300");
+    add_tensor(graph, "w", OCTET_F32, "300,1000", first, sizeof first);
+    add_node(graph, "MatMul", "x w", "h");
+    add_tensor(graph, "axis", OCTET_S64, "1", (int64_t[]){2}, 8);
+    add_node(graph, "Unsqueeze", "h axis", "image");
+    add_tensor(graph, "v", OCTET_F32, "64,1000,1", second, sizeof second);
+    add_tensor(graph, "b", OCTET_F32, "64", bias, sizeof bias);
+    add_node(graph, "Conv", "image v b", "o");
+    add_node(graph, "Squeeze", "o axis", "y");
+    add_output(graph, "y", OCTET_F32, "N,64");
+    uint8_t *bytes = pack_model(model, &size);
+    write_bytes(again, bytes, size);
+    empty_pool();
+}
+
 static int remove_all(void **state) {
     (void)state;
     unlink(plain);
@@ -136,6 +166,19 @@ static void results_are_the_same(void **state) {
         assert_memory_equal(y, expected, sizeof y);
     }
     octet_set_cpu(best);
+}
+
+static void float_weights_are_packed_too(void **state) {
+    (void)state;
+    float expected[3 * OUT], y[3 * OUT];
+    uint64_t bytes;
+    write_float_model();
+    assert_int_equal(run_file(again, expected), 0);
+    assert_true(expected[0] != expected[1] || expected[1] != expected[2]);
+    assert_int_equal(pack_file(again, packed, &bytes), OCTET_OK);
+    assert_true(bytes >= (K * N + N * OUT) * sizeof(float));
+    assert_int_equal(run_file(packed, y), bytes);
+    assert_memory_equal(y, expected, sizeof y);
 }
 
 static void packing_again_changes_nothing(void **state) {
@@ -208,6 +251,7 @@ static void damaged_sections_do_no_harm(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_are_the_same),
+        cmocka_unit_test(float_weights_are_packed_too),
         cmocka_unit_test(packing_again_changes_nothing),
         cmocka_unit_test(what_cannot_be_packed_is_an_error),
         cmocka_unit_test(damaged_sections_do_no_harm),

@@ -69,8 +69,8 @@ static int run_pack(const void *given) {
         status = pack(settings, graph, &packed_bytes, &diagnostic);
     }
     if (status == OCTET_OK && packed_bytes == 0) {
-        report_warning("no layer of this model computes in int8 with weights of its own, so there "
-                       "was nothing to pack");
+        report_warning(
+            "no layer of this model has weights of its own, so there was nothing to pack");
     }
     int code = 0;
     if (status == OCTET_OK) {
@@ -98,10 +98,10 @@ static const OptionGroup groups[] = {
 
 const Command pack_command = {
     .name = "pack",
-    .summary = "Add packed weights to a quantized model, so that it opens at once.",
+    .summary = "Add packed weights to a model, so that it opens at once.",
     .usage = "MODEL.onnx --output PACKED.onnx [--shape NAME=1x3x224x224]",
     .description =
-        "Writes a copy of the model that also holds its int8 weights in the order in which this "
+        "Writes a copy of the model that also holds its weights in the order in which this "
         "machine's kernels read them. Octet then maps them from the file: opening takes a few "
         "milliseconds, and processes that run the same file share the memory. The file is still an "
         "ONNX model with the same results; other runtimes skip what was added. On a machine of "

@@ -66,7 +66,7 @@ OCTET_API OctetStatus octet_session_run(OctetSession *session, const OctetTensor
 OCTET_API OctetStatus octet_session_plan(OctetSession *session, const OctetShape *input_shapes,
                                          size_t input_count, OctetDiagnostic *diagnostic);
 
-/* Writes a copy of the model file from which `graph` was loaded that also holds its int8 weights as
+/* Writes a copy of the model file from which `graph` was loaded that also holds its weights as
  * this machine's kernels want them, for the current CPU level: a session over a graph that is
  * loaded from it takes them from the file's mapping instead of packing. It stays an ONNX model
  * with the same results; other programs skip what was added, and Octet packs again where it does

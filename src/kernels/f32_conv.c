@@ -95,6 +95,25 @@ static void gather_taps(const OctF32ConvSpec *spec, const OctF32ConvPhase *phase
     view->column_stride = 1;
 }
 
+/* Memory for the packed weights, and what they are a function of. Each phase of a transposed
+ * convolution has its own: as many as strides allow, too many to compare the weights each time. */
+static OctetStatus get_block(const OctF32Conv *conv, const OctF32ConvSpec *spec,
+                             OctF32ConvPhase *phase, size_t bytes, OctetDiagnostic *diagnostic) {
+    const uint64_t sizes[] = {spec->input_channels,  spec->output_channels, spec->groups,
+                              spec->kernel[0],       spec->kernel[1],       spec->kernel[2],
+                              (uint64_t)spec->layout};
+    size_t weights = spec->input_channels / spec->groups * spec->output_channels *
+                     phase_tap_count(phase) * sizeof(float);
+    const OctBlockRequest request = {
+        .kernel = oct_f32_conv_kernel_name(conv),
+        .bytes = bytes,
+        .parts = {{sizes, sizeof sizes},
+                  {spec->weights, weights},
+                  {spec->bias, spec->bias ? spec->output_channels * sizeof(float) : 0}}};
+    return oct_block_get(spec->transposed ? NULL : spec->blocks, &request, &phase->packed,
+                         diagnostic);
+}
+
 static OctetStatus pack_phase(OctF32Conv *conv, const OctF32ConvSpec *spec, OctF32ConvPhase *phase,
                               OctetDiagnostic *diagnostic) {
     size_t taps = phase_tap_count(phase);
@@ -111,16 +130,19 @@ static OctetStatus pack_phase(OctF32Conv *conv, const OctF32ConvSpec *spec, OctF
         !oct_mul_size(bytes, groups, &bytes)) {
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "the weights of a convolution are too big");
     }
-    phase->packed = oct_aligned_alloc(bytes);
+    OCT_TRY(get_block(conv, spec, phase, bytes, diagnostic));
+    conv->bytes += bytes;
+    if (phase->packed.filled) {
+        return OCTET_OK;
+    }
+    float *packed = (float *)(void *)phase->packed.data;
     float *gathered = spec->transposed
                           ? oct_alloc(taps * depth * columns *
                                       (conv->depthwise ? spec->groups : 1) * sizeof(float))
                           : NULL;
-    if (!phase->packed || (spec->transposed && !gathered)) {
-        oct_free(gathered);
+    if (spec->transposed && !gathered) {
         return oct_fail_memory(diagnostic);
     }
-    conv->bytes += bytes;
     for (size_t group = 0; group < groups; group++) {
         OctF32MatrixView view = view_weights(spec, group);
         if (conv->depthwise) {
@@ -133,9 +155,9 @@ static OctetStatus pack_phase(OctF32Conv *conv, const OctF32ConvSpec *spec, OctF
         }
         const float *bias = spec->bias ? spec->bias + group * columns : NULL;
         if (conv->depthwise) {
-            oct_f32_depthwise_pack(conv->depthwise, &view, bias, phase->packed);
+            oct_f32_depthwise_pack(conv->depthwise, &view, bias, packed);
         } else {
-            oct_f32_gemm_pack(conv->gemm, &view, bias, phase->packed + group * floats);
+            oct_f32_gemm_pack(conv->gemm, &view, bias, packed + group * floats);
         }
     }
     oct_free(gathered);
@@ -206,6 +228,7 @@ OctetStatus oct_f32_conv_create(const OctF32ConvSpec *spec, OctetCpu cpu, OctF32
     made->spec = *spec;
     made->spec.weights = NULL;
     made->spec.bias = NULL;
+    made->spec.blocks = NULL;
     made->gemm = oct_f32_gemm_select(cpu);
     size_t taps = spec->kernel[0] * spec->kernel[1] * spec->kernel[2];
     bool one_to_one = spec->groups == spec->input_channels && spec->groups == spec->output_channels;
@@ -236,7 +259,7 @@ void oct_f32_conv_free(OctF32Conv *conv) {
         return;
     }
     for (size_t i = 0; i < conv->phase_count; i++) {
-        oct_aligned_free(conv->phases[i].packed);
+        oct_block_free(&conv->phases[i].packed);
     }
     oct_free(conv->phases);
     oct_aligned_free(conv->zero);

@@ -11,7 +11,7 @@
 typedef struct OctF32ConvPhase {
     size_t residue[3];
     size_t first[3], step[3], taps[3];
-    float *packed;
+    OctBlock packed; /* of floats */
 } OctF32ConvPhase;
 
 struct OctF32Conv {

@@ -86,7 +86,7 @@ void oct_f32_conv_run(const OctF32Conv *conv, const OctF32ConvShape *shape,
             job.window.axis[axis] = make_axis(conv, shape, phase, axis);
         }
         oct_f32_window_finish(&job.window);
-        job.packed = phase->packed;
+        job.packed = (const float *)(const void *)phase->packed.data;
         size_t k = oct_f32_window_taps(&job.window) * job.window.channels;
         size_t panels = (job.columns + job.gemm->nr - 1) / job.gemm->nr;
         job.group_floats = panels * oct_f32_gemm_panel_floats(job.gemm, k);

@@ -7,6 +7,7 @@
 #ifndef OCT_KERNELS_F32_CONV_RUN_H
 #define OCT_KERNELS_F32_CONV_RUN_H
 
+#include "base/blocks.h"
 #include "kernels/f32_gemm.h"
 
 typedef enum OctF32WeightLayout {
@@ -23,6 +24,7 @@ typedef struct OctF32ConvSpec {
     OctF32WeightLayout layout;
     const float *weights;
     const float *bias; /* output_channels values or NULL */
+    OctBlocks *blocks; /* where packed weights take their memory from; NULL: they own it */
 } OctF32ConvSpec;
 
 /* Packed weights and chosen kernels. Immutable after its creation, so sessions may share it. */

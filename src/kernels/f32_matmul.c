@@ -7,7 +7,7 @@
 struct OctF32Gemm {
     const OctF32GemmBundle *bundle;
     size_t k, n;
-    float *packed;
+    OctBlock packed;
     size_t bytes;
 };
 
@@ -33,6 +33,22 @@ static bool packed_bytes(const OctF32GemmBundle *bundle, size_t k, size_t n, siz
            oct_mul_size(floats, sizeof(float), bytes) && *bytes < INT64_MAX;
 }
 
+/* Memory for the packed matrix, and what that is a function of. */
+static OctetStatus get_block(const OctF32GemmSpec *spec, OctF32Gemm *gemm,
+                             OctetDiagnostic *diagnostic) {
+    const uint64_t sizes[] = {spec->k, spec->n, spec->b_stride, spec->b_transposed};
+    size_t lines = spec->b_transposed ? spec->n : spec->k;
+    size_t width = spec->b_transposed ? spec->k : spec->n;
+    size_t floats = lines > 0 ? (lines - 1) * spec->b_stride + width : 0;
+    const OctBlockRequest request = {
+        .kernel = gemm->bundle->name,
+        .bytes = gemm->bytes,
+        .parts = {{sizes, sizeof sizes},
+                  {spec->b, floats * sizeof(float)},
+                  {spec->bias, spec->bias ? spec->n * sizeof(float) : 0}}};
+    return oct_block_get(spec->blocks, &request, &gemm->packed, diagnostic);
+}
+
 OctetStatus oct_f32_gemm_create(const OctF32GemmSpec *spec, OctetCpu cpu, OctF32Gemm **gemm,
                                 OctetDiagnostic *diagnostic) {
     *gemm = NULL;
@@ -43,23 +59,26 @@ OctetStatus oct_f32_gemm_create(const OctF32GemmSpec *spec, OctetCpu cpu, OctF32
                         spec->n);
     }
     OctF32Gemm *made = oct_calloc(1, sizeof *made);
-    float *packed = oct_aligned_alloc(bytes);
-    if (!made || !packed) {
-        oct_aligned_free(packed);
-        oct_free(made);
+    if (!made) {
         return oct_fail_memory(diagnostic);
     }
-    *made = (OctF32Gemm){
-        .bundle = bundle, .k = spec->k, .n = spec->n, .packed = packed, .bytes = bytes};
-    OctF32MatrixView view = view_b(spec);
-    oct_f32_gemm_pack(bundle, &view, spec->bias, packed);
+    *made = (OctF32Gemm){.bundle = bundle, .k = spec->k, .n = spec->n, .bytes = bytes};
+    OctetStatus status = get_block(spec, made, diagnostic);
+    if (status != OCTET_OK) {
+        oct_free(made);
+        return status;
+    }
+    if (!made->packed.filled) {
+        OctF32MatrixView view = view_b(spec);
+        oct_f32_gemm_pack(bundle, &view, spec->bias, (float *)(void *)made->packed.data);
+    }
     *gemm = made;
     return OCTET_OK;
 }
 
 void oct_f32_gemm_free(OctF32Gemm *gemm) {
     if (gemm) {
-        oct_aligned_free(gemm->packed);
+        oct_block_free(&gemm->packed);
         oct_free(gemm);
     }
 }
@@ -97,7 +116,8 @@ static void run_packed(const OctF32GemmBundle *bundle, size_t k, size_t n, const
 }
 
 void oct_f32_gemm_run(const OctF32Gemm *gemm, const OctF32GemmCall *call, OctetThreadPool *pool) {
-    run_packed(gemm->bundle, gemm->k, gemm->n, gemm->packed, call, pool);
+    run_packed(gemm->bundle, gemm->k, gemm->n, (const float *)(const void *)gemm->packed.data, call,
+               pool);
 }
 
 bool oct_f32_matmul_workspace_bytes(OctetCpu cpu, size_t k, size_t n, size_t *bytes) {

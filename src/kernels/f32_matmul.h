@@ -2,6 +2,7 @@
 #ifndef OCT_KERNELS_F32_MATMUL_H
 #define OCT_KERNELS_F32_MATMUL_H
 
+#include "base/blocks.h"
 #include "kernels/f32_gemm.h"
 
 /* B packed once, for weights. Immutable after its creation, so sessions may share it. */
@@ -13,6 +14,7 @@ typedef struct OctF32GemmSpec {
     size_t b_stride;   /* elements between rows of b as it lies in memory */
     bool b_transposed; /* b is [n][k] instead of [k][n] */
     const float *bias; /* n values or NULL */
+    OctBlocks *blocks; /* where packed weights take their memory from; NULL: they own it */
 } OctF32GemmSpec;
 
 /* Copies b and the bias. Free with oct_f32_gemm_free. */

@@ -59,6 +59,7 @@ typedef struct PackRequest {
     OctF32ConvSpec spec;
     const OctNode *node;
     OctetCpu cpu;
+    OctPackStore *packs;
 } PackRequest;
 
 static OctetStatus make(void *user, void **object, size_t *bytes, OctetDiagnostic *diagnostic) {
@@ -73,6 +74,7 @@ static OctetStatus make(void *user, void **object, size_t *bytes, OctetDiagnosti
     if (status == OCTET_OK) {
         request->spec.weights = weights.data;
         request->spec.bias = bias.data;
+        request->spec.blocks = oct_pack_blocks(request->packs);
         status = oct_f32_conv_create(&request->spec, request->cpu, &conv, diagnostic);
         oct_constant_f32_close(&bias);
     }
@@ -174,7 +176,8 @@ OctetStatus oct_conv_prepare_f32(const OctPrepare *prepare, OctPreparedOp *prepa
     if (conv->empty || !oct_is_constant(node->inputs[1]) || (bias && !oct_is_constant(bias))) {
         return OCTET_OK;
     }
-    PackRequest request = {.spec = conv->spec, .node = node, .cpu = prepare->cpu};
+    PackRequest request = {
+        .spec = conv->spec, .node = node, .cpu = prepare->cpu, .packs = prepare->packs};
     OctPackKey key = pack_key(conv, node);
     OCT_TRY(oct_pack_object(prepare->packs, &key, make, free_conv, &request, &conv->pack,
                             prepare->diagnostic));

@@ -144,6 +144,7 @@ typedef struct PackRequest {
     const OctNode *node;
     bool bias;
     OctetCpu cpu;
+    OctPackStore *packs;
 } PackRequest;
 
 static OctetStatus make(void *user, void **object, size_t *bytes, OctetDiagnostic *diagnostic) {
@@ -158,6 +159,7 @@ static OctetStatus make(void *user, void **object, size_t *bytes, OctetDiagnosti
     if (status == OCTET_OK) {
         request->spec.b = b.data;
         request->spec.bias = bias.data;
+        request->spec.blocks = oct_pack_blocks(request->packs);
         status = oct_f32_gemm_create(&request->spec, request->cpu, &gemm, diagnostic);
     }
     oct_constant_f32_close(&bias);
@@ -176,7 +178,11 @@ static void free_gemm(void *object) {
 static OctetStatus pack_b(const OctPrepare *prepare, GemmF32 *gemm) {
     const OctNode *node = prepare->node;
     bool bias = gemm->summand == SUMMAND_BIAS;
-    PackRequest request = {.spec = gemm->spec, .node = node, .bias = bias, .cpu = prepare->cpu};
+    PackRequest request = {.spec = gemm->spec,
+                           .node = node,
+                           .bias = bias,
+                           .cpu = prepare->cpu,
+                           .packs = prepare->packs};
     OctPackKey key = {.kernel = "f32_gemm",
                       .constants = {oct_constant_id(node->inputs[1]->constant),
                                     bias ? oct_constant_id(node->inputs[2]->constant) : 0},
