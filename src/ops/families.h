@@ -27,6 +27,7 @@
     X(scatter)                                                                                     \
     X(select)                                                                                      \
     X(signal)                                                                                      \
+    X(signal_windows)                                                                              \
     X(slice)                                                                                       \
     X(suppression)                                                                                 \
     X(topk)                                                                                        \

@@ -1,8 +1,8 @@
-/* The discrete Fourier transform of one line. */
+/* The discrete Fourier transform of one line, and what the operators on signals share. */
 #ifndef OCT_OPS_SIGNAL_H
 #define OCT_OPS_SIGNAL_H
 
-#include "octet/status.h"
+#include "ops/ops.h"
 
 /* A complex number: real part, imaginary part. */
 typedef struct OctComplex {
@@ -25,5 +25,18 @@ void oct_fourier_open(OctFourier *fourier, int64_t n, bool inverse, void *worksp
 /* Transforms fourier->line[0, n) in place; the numbers behind it are overwritten. In double, and
  * with the same bits everywhere. The inverse is not divided by n. */
 void oct_fourier_run(const OctFourier *fourier);
+
+/* Lengths above this are refused: a transform holds a line up to eight times over. */
+#define OCT_SIGNAL_LONGEST ((int64_t)1 << 22)
+OctetStatus oct_signal_check_length(const OctNode *node, int64_t length,
+                                    OctetDiagnostic *diagnostic);
+
+/* A scalar integer input as far as it is known; OCT_DIM_UNKNOWN if it is not, `fallback` if it is
+ * left out. */
+OctetStatus oct_signal_scalar(const OctNode *node, int32_t input, int64_t fallback, int64_t *value,
+                              OctetDiagnostic *diagnostic);
+/* The same while the node runs. */
+OctetStatus oct_signal_scalar_now(const OctNode *node, const OctRun *run, int32_t input,
+                                  int64_t fallback, int64_t *value);
 
 #endif
