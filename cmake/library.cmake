@@ -35,11 +35,16 @@ octet_object_library(octet_core "" ${OCTET_CORE})
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   file(GLOB OCTET_VALUES CONFIGURE_DEPENDS src/base/*.c src/quant/*.c src/ops/*.c)
   file(GLOB OCTET_OPENING CONFIGURE_DEPENDS src/ir/*.c src/onnx/*.c src/passes/*.c src/engine/*.c)
-  file(GLOB OCTET_CONVERTING CONFIGURE_DEPENDS src/onnx/export*.c src/functional/*.c src/ptq/*.c)
+  file(GLOB OCTET_SELDOM CONFIGURE_DEPENDS src/onnx/export*.c src/functional/*.c src/ptq/*.c
+    src/onnx/import_old.c src/onnx/import_experimental.c src/onnx/import_function.c
+    src/ir/builder.c src/ir/findings.c src/ir/inspect.c src/ir/extract.c
+    src/quant/*config*.c src/quant/format.c src/quant/text.c src/quant/observer_options.c
+    src/engine/tell.c src/engine/sequence.c src/engine/scan.c src/engine/control.c
+    src/ops/query.c src/ops/ngrams.c src/ops/control.c src/ops/sequence.c src/ops/custom.c)
   set_source_files_properties(${OCTET_VALUES} PROPERTIES COMPILE_OPTIONS
     "-O2;$<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic>")
   set_source_files_properties(${OCTET_OPENING} PROPERTIES COMPILE_OPTIONS -O2)
-  set_source_files_properties(${OCTET_CONVERTING} PROPERTIES COMPILE_OPTIONS -Os)
+  set_source_files_properties(${OCTET_SELDOM} PROPERTIES COMPILE_OPTIONS -Os)
   target_compile_options(octet_flags INTERFACE -fno-asynchronous-unwind-tables)
 endif()
 add_dependencies(octet_core octet_onnx_proto)
