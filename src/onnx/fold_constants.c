@@ -2,8 +2,8 @@
 #include "base/diag.h"
 #include "base/tensor.h"
 #include "kernels/transpose.h"
-#include "octet/quant.h"
 #include "onnx/fold.h"
+#include "quant/qparams.h"
 
 #include <string.h>
 
@@ -57,14 +57,6 @@ static OctetStatus repair_zero_scales(const OctNode *node, OctetTensor *tensor,
     return OCTET_OK;
 }
 
-static bool has_zero_scale(const OctetQParams *qparams) {
-    int32_t any = 0;
-    for (int64_t c = 0; c < qparams->count; c++) {
-        any |= qparams->scale[c] == 0;
-    }
-    return any != 0;
-}
-
 static OctetStatus dequantize_constant(OctGraph *graph, OctNode *node, const OctetTensor *tensor,
                                        OctetDiagnostic *diagnostic) {
     OctetQParams qparams;
@@ -75,7 +67,7 @@ static OctetStatus dequantize_constant(OctGraph *graph, OctNode *node, const Oct
         octet_qparams_clear(&qparams);
         return OCTET_OK;
     }
-    bool zero = has_zero_scale(&qparams);
+    bool zero = oct_scales_have_zero(qparams.scale, qparams.count);
     OctetStatus status = zero ? octet_tensor_copy(tensor, &copy, diagnostic)
                               : oct_tensor_share(tensor, &copy, diagnostic);
     if (status != OCTET_OK) {

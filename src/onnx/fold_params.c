@@ -1,10 +1,9 @@
 /* Reading the parameters of QuantizeLinear and DequantizeLinear. */
 #include "base/diag.h"
 #include "base/tensor.h"
-#include "octet/quant.h"
 #include "onnx/fold.h"
+#include "quant/qparams.h"
 
-#include <float.h>
 #include <string.h>
 
 enum { DATA = 0, SCALE = 1, ZERO_POINT = 2, MAX_IDENTITIES = 16 };
@@ -119,15 +118,6 @@ static OctetStatus read_zero_points(const OctNode *node, const OctetTensor *zero
                        diagnostic);
 }
 
-/* Without a branch, so that it is vectorized. */
-static bool are_scales(const float *scale, int64_t count) {
-    int32_t all = 1; /* as wide as the numbers */
-    for (int64_t i = 0; i < count; i++) {
-        all &= (scale[i] >= 0) & (scale[i] <= FLT_MAX);
-    }
-    return all != 0;
-}
-
 OctetStatus oct_read_qparams(const OctNode *node, const OctetShape *shape, OctetQParams *qparams,
                              bool *found, OctetDiagnostic *diagnostic) {
     const OctetTensor *scale = oct_constant_behind(oct_node_input(node, SCALE));
@@ -147,7 +137,7 @@ OctetStatus oct_read_qparams(const OctNode *node, const OctetShape *shape, Octet
     if (status == OCTET_OK && zero_point && *found) {
         status = read_zero_points(node, zero_point, qparams, diagnostic);
     }
-    if (status == OCTET_OK && !are_scales(qparams->scale, count)) {
+    if (status == OCTET_OK && !oct_scales_are_finite(qparams->scale, count)) {
         status = fail_params(node, diagnostic, "a scale is negative, infinite or no number");
     }
     if (status != OCTET_OK || !*found) {

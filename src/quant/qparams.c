@@ -233,12 +233,31 @@ static int64_t needed_count(const OctetQParams *qparams, const OctetShape *shape
     return octet_shape_count(&blocks, &count) ? count : -1;
 }
 
+/* These loops have no branches, and results as wide as the numbers, so that they are vectorized: a
+ * model has tens of thousands of scales. */
+
+bool oct_scales_are_finite(const float *scale, int64_t count) {
+    int32_t all = 1;
+    for (int64_t i = 0; i < count; i++) {
+        all &= (scale[i] >= 0) & (scale[i] <= FLT_MAX);
+    }
+    return all != 0;
+}
+
+bool oct_scales_have_zero(const float *scale, int64_t count) {
+    int32_t any = 0;
+    for (int64_t i = 0; i < count; i++) {
+        any |= scale[i] == 0;
+    }
+    return any != 0;
+}
+
 bool oct_qparams_are_legal(const OctetQParams *qparams) {
     int64_t low, high;
-    int32_t all = 1; /* as wide as the numbers */
+    int32_t all = 1;
     octet_dtype_range(qparams->dtype, &low, &high);
     const int32_t lowest = (int32_t)low, highest = (int32_t)high;
-    for (int64_t i = 0; i < qparams->count; i++) { /* without a branch, so that it is vectorized */
+    for (int64_t i = 0; i < qparams->count; i++) {
         all &= (qparams->scale[i] > 0) & (qparams->scale[i] <= FLT_MAX) &
                (qparams->zero_point[i] >= lowest) & (qparams->zero_point[i] <= highest);
     }
