@@ -100,6 +100,23 @@ static void short_steps_ask_seldom(void **state) {
     oct_patience_end(&patience);
 }
 
+/* A loop of short loops: what the inner one hears ends the outer one, too. */
+static void outer_loops_hear_it(void **state) {
+    (void)state;
+    OctPatience patience;
+    Polls polls;
+    size_t stint = 0;
+    int outer = 0;
+    begin_polls(&patience, &polls, 0);
+    for (; outer < 100 && !oct_is_over_after(&stint, 1); outer++) {
+        for (int inner = 0; inner < 100 && !oct_is_over_after(&stint, OCT_STINT / 50); inner++) {
+        }
+    }
+    assert_int_equal(outer, 1);
+    assert_int_equal(polls.asked, 1);
+    oct_patience_end(&patience);
+}
+
 /* ---- loops ---- */
 
 enum { TASKS = 1000 };
@@ -376,10 +393,15 @@ static void long_nodes_listen(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_asks_without_patience), cmocka_unit_test(what_was_noted_stays),
-        cmocka_unit_test(a_call_within_a_call),         cmocka_unit_test(time_that_is_up),
-        cmocka_unit_test(short_steps_ask_seldom),       cmocka_unit_test(a_loop_alone_ends_early),
-        cmocka_unit_test(threads_share_patience),       cmocka_unit_test(long_nodes_listen),
+        cmocka_unit_test(nobody_asks_without_patience),
+        cmocka_unit_test(what_was_noted_stays),
+        cmocka_unit_test(a_call_within_a_call),
+        cmocka_unit_test(time_that_is_up),
+        cmocka_unit_test(short_steps_ask_seldom),
+        cmocka_unit_test(outer_loops_hear_it),
+        cmocka_unit_test(a_loop_alone_ends_early),
+        cmocka_unit_test(threads_share_patience),
+        cmocka_unit_test(long_nodes_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

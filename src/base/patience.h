@@ -44,8 +44,9 @@ static inline bool oct_is_over_after(size_t *stint, size_t work) {
     if (*stint < OCT_STINT) {
         return false;
     }
-    *stint = 0;
-    return oct_is_over();
+    bool over = oct_is_over();
+    *stint = over ? OCT_STINT : 0; /* once it is over, loops around this one hear it at once */
+    return over;
 }
 
 /* For threads that work for another one: its patience in place of their own, which is returned. */

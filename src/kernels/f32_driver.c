@@ -122,18 +122,17 @@ static void set_panel(const Split *split, const OctF32Tile *whole, const float *
 /* The panels of a tile with its rows copied piece by piece to where they don't collide; between
  * the pieces the chains stay in the output. */
 static void run_copied(const Split *split, const OctF32Tile *whole, const float *packed,
-                       size_t first_panel, size_t end_panel) {
+                       size_t first_panel, size_t end_panel, size_t *stint) {
     float copy[OCT_F32_MAX_ROWS * COPY_STRIDE];
     const float *rows[OCT_F32_MAX_ROWS];
     OctF32Tile tile = *whole;
     tile.rows = rows;
     tile.taps = 1;
     size_t k = 0;
-    size_t stint = 0;
     size_t columns = (end_panel - first_panel) * split->nr;
     for (size_t tap = 0; tap < whole->taps; tap++) {
         for (size_t i = 0; i < whole->depth; i += COPY_DEPTH, k += tile.depth) {
-            if (oct_is_over_after(&stint, split->mr * columns * COPY_DEPTH / MACS_PER_NS)) {
+            if (oct_is_over_after(stint, split->mr * columns * COPY_DEPTH / MACS_PER_NS)) {
                 return;
             }
             tile.depth = smaller(whole->depth - i, COPY_DEPTH);
@@ -186,7 +185,7 @@ static void run_gemm_tiles(const Split *split, size_t group, const float *input,
         /* unfinished chains must not overwrite a residual that is still to be read */
         if (fits && split->copy && whole.row_count >= L1_WAYS &&
             (!residual || whole.taps * whole.depth <= COPY_DEPTH)) {
-            run_copied(split, &whole, packed, first_panel, end_panel);
+            run_copied(split, &whole, packed, first_panel, end_panel, &stint);
             continue;
         }
         OctF32Tile tile = whole;

@@ -45,17 +45,17 @@ static void sort_first(Entry *entries, int64_t count, int64_t k, bool largest) {
     if (k == 0) {
         return;
     }
-    for (int64_t i = k / 2 - 1; i >= 0 && !oct_is_over_after(&stint, 50); i--) {
+    for (int64_t i = k / 2 - 1; i >= 0 && !oct_is_over_after(&stint, 200); i--) {
         sift(entries, i, k, largest);
     }
     for (int64_t i = k; i < count && !oct_is_over_after(&stint, 2); i++) {
         if (comes_before(&entries[i], &entries[0], largest)) {
             entries[0] = entries[i];
             sift(entries, 0, k, largest);
-            stint += 50;
+            stint += 200;
         }
     }
-    for (int64_t end = k - 1; end > 0 && !oct_is_over_after(&stint, 50); end--) {
+    for (int64_t end = k - 1; end > 0 && !oct_is_over_after(&stint, 200); end--) {
         Entry last = entries[0];
         entries[0] = entries[end];
         entries[end] = last;
@@ -111,14 +111,17 @@ static OctetStatus run_topk(void *state, const OctRun *run) {
     }
     size_t size = octet_dtype_size(input->dtype);
     size_t stint = 0;
-    for (int64_t i = 0;
-         i < axis.outer * axis.inner && !oct_is_over_after(&stint, 2 * (size_t)axis.dim); i++) {
+    for (int64_t i = 0; i < axis.outer * axis.inner; i++) {
         int64_t first = i / axis.inner * axis.dim * axis.inner + i % axis.inner;
         int64_t to = i / axis.inner * kept * axis.inner + i % axis.inner;
         for (int64_t j = 0; j < axis.dim; j++) {
+            if (oct_is_over_after(&stint, 5)) {
+                return oct_noted_go_on(run->diagnostic);
+            }
             entries[j] = (Entry){oct_order_key(input, first + j * axis.inner), j};
         }
         sort_first(entries, axis.dim, kept, largest);
+        OCT_TRY(oct_noted_go_on(run->diagnostic));
         for (int64_t j = 0; j < kept; j++, to += axis.inner) {
             size_t from = (size_t)(first + entries[j].index * axis.inner);
             if (run->outputs[0].data) {
