@@ -1,5 +1,6 @@
 // Runs a model in ONNX Runtime over an .npy file, sample by sample, and writes its outputs:
 //   node bench/ort_run.mjs MODEL.onnx INPUT.npy OUTPUT.npy [--level all|basic|disabled] [--threads N]
+// MODEL.onnx --check only loads it, with shapes and types inferred strictly.
 // Several outputs go to OUTPUT.npy, OUTPUT.1.npy, ... Prints the median time of a sample in ms.
 // Needs onnxruntime-node: npm install --prefix bench onnxruntime-node --ignore-scripts
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -42,10 +43,16 @@ const option = (name, fallback) => {
 };
 const [model, inputPath, outputPath] = process.argv.slice(2);
 const threads = Number(option('--threads', '1'));
+const check = process.argv.includes('--check');
 const session = await ort.InferenceSession.create(model, {
   graphOptimizationLevel: option('--level', 'all'), intraOpNumThreads: threads,
   interOpNumThreads: 1, logSeverityLevel: 3,
+  // contradictions between stated and inferred shapes are errors then
+  ...(check && { extra: { session: { strict_shape_type_inference: '1' } } }),
 });
+if (check) {
+  process.exit(0);
+}
 const input = readNpy(inputPath);
 const samples = input.shape[0];
 const size = input.data.length / samples;

@@ -24,6 +24,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from differential_more import MORE
+
 RUNNER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "differential_ort.mjs")
 
 
@@ -97,7 +99,10 @@ class Graph:
             outputs = [n for n in self.shapes if n not in self.used]
         infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs]
         graph = helper.make_graph(self.nodes, "random", self.inputs, infos, self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
+        imports = [helper.make_opsetid("", self.opset)]
+        if any(node.domain for node in self.nodes):
+            imports.append(helper.make_opsetid("com.microsoft", 1))
+        model = helper.make_model(graph, opset_imports=imports)
         model.ir_version = 8
         return model
 
@@ -843,7 +848,7 @@ def generate(seed, share):
         if len(g.nodes) >= wanted:
             break
         family = rng.choice([quantized_layer] * 8 + [quantized_matrix] * 3 +
-                                       [quantized_mover] * 3 + FLOAT) if quantized else rng.choice(FLOAT)
+                            [quantized_mover] * 3 + FLOAT if quantized else FLOAT + MORE)
         family(g)
     return g
 

@@ -34,6 +34,7 @@ def option_sets(layer):
         "--power-of-two",
         "--power-of-two --per-tensor --activation-type s8 --symmetric",
         "--int16 " + layer,
+        "--int16 " + layer + " --int16-domain com.microsoft",
         "--io int8",
         "--io int8 --activation-type s8",
         "--io uint8",
@@ -81,7 +82,9 @@ def check_file(path):
     model = onnx.load(path)
     opset = {o.domain: o.version for o in model.opset_import}[""]
     if opset > onnx.defs.onnx_opset_version():
-        return model, f"opset {opset} is newer than this checker"
+        # ONNX Runtime knows the schemas of later ones, and infers shapes strictly
+        run("node", os.path.join(HERE, "../bench/ort_run.mjs"), path, "--check")
+        return model, f"checked by ONNX Runtime (opset {opset})"
     onnx.checker.check_model(path, full_check=True)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     return model, f"checked (opset {opset})"

@@ -158,6 +158,28 @@ static void a_layer_can_have_16_bits(void **state) {
     cli_assert_one_line("--int16 nowhere: the model has no such node");
 }
 
+/* By com.microsoft's nodes the opset stays where 8 bits have it, and the numbers are the same. */
+static void wide_grids_in_either_domain(void **state) {
+    (void)state;
+    static const char *const domains[] = {"onnx", "com.microsoft"};
+    char data[2][16];
+    for (int i = 0; i < 2; i++) {
+        char options[96];
+        snprintf(options, sizeof options, "--int16 /3/3.0/Conv --int16-domain %s", domains[i]);
+        json_decref(quantized(options));
+        snprintf(data[i], sizeof data[i], "%d.npy", i);
+        assert_int_equal(cli("run %s --input " DEMO "test.npy --output %s", cli_path("q.onnx"),
+                             cli_path(data[i])),
+                         0);
+        char command[600];
+        snprintf(command, sizeof command, "grep -q com.microsoft %s", cli_path("q.onnx"));
+        assert_int_equal(system(command) == 0, i);
+    }
+    char command[1200];
+    snprintf(command, sizeof command, "cmp %s %s", cli_path(data[0]), cli_path(data[1]));
+    assert_int_equal(system(command), 0);
+}
+
 static void float_biases_are_kept(void **state) {
     (void)state;
     json_t *object = quantized("--bias-type float32");
@@ -238,6 +260,7 @@ int main(void) {
         cmocka_unit_test(borders_have_the_type_that_was_asked_for),
         cmocka_unit_test(borders_of_float_layers_are_integers),
         cmocka_unit_test(a_layer_can_have_16_bits),
+        cmocka_unit_test(wide_grids_in_either_domain),
         cmocka_unit_test(float_biases_are_kept),
         cmocka_unit_test(the_plan_is_what_quantize_does),
         cmocka_unit_test(the_plan_of_a_quantized_model_names_kernels),

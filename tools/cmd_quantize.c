@@ -19,7 +19,7 @@ typedef struct Settings {
     const char *calib, *output;
     QuantizeRules rules;
     const char *bias, *bias_type;
-    const char *format, *io;
+    const char *format, *io, *int16_domain;
     const char *save_stats;
     TextList load_stats;
 } Settings;
@@ -164,11 +164,12 @@ static OctetStatus convert(Job *job, OctetDiagnostic *diagnostic) {
     if (status != OCTET_OK) {
         return status;
     }
-    OctetSaveOptions save = {.format =
-                                 settings->format && strcmp(settings->format, "qoperator") == 0
-                                     ? OCTET_FORMAT_QOPERATOR
-                                     : OCTET_FORMAT_QDQ,
-                             .io = io_of(settings)};
+    OctetSaveOptions save = {
+        .format = settings->format && strcmp(settings->format, "qoperator") == 0
+                      ? OCTET_FORMAT_QOPERATOR
+                      : OCTET_FORMAT_QDQ,
+        .io = io_of(settings),
+        .microsoft_int16 = settings->int16_domain && strcmp(settings->int16_domain, "onnx") != 0};
     return octet_model_save(job->quantized, settings->output, &save, diagnostic);
 }
 
@@ -280,6 +281,7 @@ static int run_quantize(const void *given) {
 
 static const char *const format_names[] = {"qdq", "qoperator", NULL};
 static const char *const io_names[] = {"float32", "int8", "uint8", NULL};
+static const char *const int16_domains[] = {"onnx", "com.microsoft", NULL};
 static const char *const bias_types[] = {"int32", "float32", NULL};
 static const char *const bias_names[] = {"repair", "keep", "float", NULL};
 
@@ -312,6 +314,11 @@ static const Option method_options[] = {
      "--activation-type is inside. Their scales and zero points are in the file; run, eval and "
      "compare take real numbers as before.",
      io_names},
+    {"int16-domain", OPTION_CHOICE, offsetof(Settings, int16_domain), "DOMAIN",
+     "Whose QuantizeLinear carries 16 bits (--int16): onnx (the default), which is opset 21, or "
+     "com.microsoft, which leaves the opset as it is, for runtimes and tools that read no opset "
+     "21.",
+     int16_domains},
     {"save-stats", OPTION_TEXT, offsetof(Settings, save_stats), "FILE",
      "Keep what calibration saw, to convert again without the data.", NULL},
     {"load-stats", OPTION_LIST, offsetof(Settings, load_stats), "FILE",

@@ -71,6 +71,9 @@ typedef enum OctetModelIo {
 typedef struct OctetSaveOptions {
     OctetModelFormat format;
     OctetModelIo io;
+    /* 16-bit grids are written with com.microsoft's QuantizeLinear and DequantizeLinear, in the
+     * opset that the rest needs, instead of with ONNX's of opset 21. */
+    bool microsoft_int16;
     bool external_data; /* tensors in PATH.data; forced above 2 GB */
 } OctetSaveOptions;
 

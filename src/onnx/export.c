@@ -27,7 +27,7 @@ static int64_t ir_version_of(int64_t opset) {
 
 static OctetStatus rewrite(OctGraph *graph, const OctetSaveOptions *options,
                            OctetDiagnostic *diagnostic) {
-    int64_t opset = oct_export_target_opset(graph);
+    int64_t opset = oct_export_target_opset(graph, options);
     if (opset > INT32_MAX) {
         return oct_fail(diagnostic, OCTET_ERROR_UNSUPPORTED, "there is no opset %lld",
                         (long long)opset);

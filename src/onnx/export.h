@@ -15,7 +15,7 @@
 OctetStatus oct_export_activations(OctGraph *graph, OctetDiagnostic *diagnostic);
 
 /* The least version of the default operator set that can say all that the graph holds. */
-int64_t oct_export_target_opset(const OctGraph *graph);
+int64_t oct_export_target_opset(const OctGraph *graph, const OctetSaveOptions *options);
 /* Rewrites every node of the default domain to what it is called at `opset`. */
 OctetStatus oct_export_raise_opset(OctGraph *graph, int32_t opset, OctetDiagnostic *diagnostic);
 

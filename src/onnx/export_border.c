@@ -26,6 +26,14 @@ OctetStatus oct_unfold_node(const OctUnfold *unfold, const char *op_type, const 
         return oct_fail_memory(unfold->diagnostic);
     }
     node->opset = unfold->opset;
+    bool wide = q->dtype == OCTET_U16 || q->dtype == OCTET_S16;
+    if (wide && unfold->options->microsoft_int16) {
+        node->domain = "com.microsoft";
+        node->opset = 1;
+        if (!oct_graph_set_opset(unfold->graph, node->domain, 1)) {
+            return oct_fail_memory(unfold->diagnostic);
+        }
+    }
     bool set = q->axis < 0 || oct_node_set_int(unfold->graph, node, "axis", q->axis);
     set = set && (q->block_size == 0 ||
                   oct_node_set_int(unfold->graph, node, "block_size", q->block_size));

@@ -323,27 +323,27 @@ OctetStatus oct_export_raise_opset(OctGraph *graph, int32_t opset, OctetDiagnost
     return oct_graph_compact(graph, diagnostic);
 }
 
-static int64_t needed_by_value(const OctValue *value) {
-    switch (oct_value_storage(value)) {
-    case OCTET_U4:
-    case OCTET_S4:
-    case OCTET_U16:
-    case OCTET_S16:
-        return oct_value_quantized(value) ? OPSET_ALL_WIDTHS : 0;
-    default:
-        break;
-    }
+static int64_t needed_by_value(const OctValue *value, const OctetSaveOptions *options) {
     if (!oct_value_quantized(value)) {
         return 0;
     }
-    return value->qparams.block_size > 0 ? OPSET_ALL_WIDTHS : OPSET_PER_AXIS;
+    switch (oct_value_storage(value)) {
+    case OCTET_U4:
+    case OCTET_S4:
+        return OPSET_ALL_WIDTHS;
+    case OCTET_U16:
+    case OCTET_S16:
+        return options->microsoft_int16 ? OPSET_PER_AXIS : OPSET_ALL_WIDTHS;
+    default:
+        return value->qparams.block_size > 0 ? OPSET_ALL_WIDTHS : OPSET_PER_AXIS;
+    }
 }
 
-int64_t oct_export_target_opset(const OctGraph *graph) {
+int64_t oct_export_target_opset(const OctGraph *graph, const OctetSaveOptions *options) {
     int64_t needed = oct_graph_opset(graph, "");
     needed = needed <= 0 ? OPSET_PER_AXIS : needed < OPSET_OLDEST ? OPSET_OLDEST : needed;
     for (int32_t i = 0; i < graph->value_count; i++) {
-        int64_t value = needed_by_value(graph->values[i]);
+        int64_t value = needed_by_value(graph->values[i], options);
         needed = value > needed ? value : needed;
     }
     for (int32_t i = 0; i < graph->node_count; i++) {
@@ -351,7 +351,7 @@ int64_t oct_export_target_opset(const OctGraph *graph) {
         needed = !*node->domain && node->opset > needed ? node->opset : needed;
     }
     for (int32_t i = 0; i < graph->child_count; i++) {
-        int64_t child = oct_export_target_opset(graph->children[i]);
+        int64_t child = oct_export_target_opset(graph->children[i], options);
         needed = child > needed ? child : needed;
     }
     return needed;
