@@ -36,7 +36,8 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   file(GLOB OCTET_VALUES CONFIGURE_DEPENDS src/base/*.c src/quant/*.c src/ops/*.c)
   file(GLOB OCTET_OPENING CONFIGURE_DEPENDS src/ir/*.c src/onnx/*.c src/passes/*.c src/engine/*.c)
   file(GLOB OCTET_SELDOM CONFIGURE_DEPENDS src/onnx/export*.c src/functional/*.c src/ptq/*.c
-    src/onnx/import_old.c src/onnx/import_experimental.c src/onnx/import_function.c
+    src/onnx/import_old.c src/onnx/import_experimental.c src/onnx/import_modernize.c
+    src/onnx/import_function.c src/onnx/attribute_types.c
     src/ir/builder.c src/ir/findings.c src/ir/inspect.c src/ir/extract.c
     src/quant/*config*.c src/quant/format.c src/quant/text.c src/quant/observer_options.c
     src/engine/tell.c src/engine/sequence.c src/engine/scan.c src/engine/control.c

@@ -6,156 +6,55 @@
 
 #include <string.h>
 
-static const char *const names_of_floats[] = {"alpha",
-                                              "beta",
-                                              "bias",
-                                              "clip",
-                                              "cubic_coeff_a",
-                                              "epsilon",
-                                              "extrapolation_value",
-                                              "gamma",
-                                              "height_scale",
-                                              "high",
-                                              "lambd",
-                                              "low",
-                                              "max",
-                                              "mean",
-                                              "min",
-                                              "momentum",
-                                              "ratio",
-                                              "scale",
-                                              "seed",
-                                              "spatial_scale",
-                                              "value_float",
-                                              "width_scale",
-                                              "decay_factor",
-                                              "norm_coefficient",
-                                              "norm_coefficient_post",
-                                              "softcap",
-                                              NULL};
-static const char *const names_of_ints[] = {"align_corners",
-                                            "allowzero",
-                                            "antialias",
-                                            "axis",
-                                            "batch_axis",
-                                            "batch_dims",
-                                            "block_size",
-                                            "blocksize",
-                                            "broadcast",
-                                            "ceil_mode",
-                                            "center_point_box",
-                                            "count_include_pad",
-                                            "detect_negative",
-                                            "detect_positive",
-                                            "dtype",
-                                            "end",
-                                            "exclude_outside",
-                                            "exclusive",
-                                            "fmod",
-                                            "group",
-                                            "hidden_size",
-                                            "ignore_index",
-                                            "input_forget",
-                                            "inverse",
-                                            "is_case_sensitive",
-                                            "is_causal",
-                                            "is_test",
-                                            "k",
-                                            "keepdims",
-                                            "kv_num_heads",
-                                            "largest",
-                                            "layout",
-                                            "linear_before_reset",
-                                            "max_gram_length",
-                                            "max_skip_count",
-                                            "maxsplit",
-                                            "min_gram_length",
-                                            "new_axis",
-                                            "noop_with_empty_axes",
-                                            "num_groups",
-                                            "num_heads",
-                                            "num_outputs",
-                                            "num_scan_inputs",
-                                            "offset_group",
-                                            "onesided",
-                                            "output_datatype",
-                                            "output_dtype",
-                                            "output_height",
-                                            "output_sequence",
-                                            "output_width",
-                                            "p",
-                                            "periodic",
-                                            "precision",
-                                            "q_num_heads",
-                                            "qk_matmul_output_mode",
-                                            "reverse",
-                                            "rotary_embedding_dim",
-                                            "interleaved",
-                                            "round_mode",
-                                            "sample_size",
-                                            "sampling_ratio",
-                                            "saturate",
-                                            "select_last_index",
-                                            "size",
-                                            "softmax_precision",
-                                            "sorted",
-                                            "spatial",
-                                            "start",
-                                            "stash_type",
-                                            "storage_order",
-                                            "time_axis",
-                                            "to",
-                                            "training_mode",
-                                            "transA",
-                                            "transB",
-                                            "upper",
-                                            "value_int",
-                                            NULL};
-static const char *const names_of_strings[] = {
-    "approximate", "auto_pad",     "case_change_action", "coordinate_transformation_mode",
-    "delimiter",   "direction",    "equation",           "keep_aspect_ratio_policy",
-    "locale",      "mode",         "nearest_mode",       "padding_mode",
-    "pattern",     "pixel_format", "reduction",          "value_string",
-    NULL};
-static const char *const names_of_float_lists[] = {"activation_alpha", "activation_beta", "scales",
-                                                   "value_floats",     "weights",         NULL};
-static const char *const names_of_int_lists[] = {"axes",
-                                                 "consumed_inputs",
-                                                 "dilations",
-                                                 "directions",
-                                                 "ends",
-                                                 "kernel_shape",
-                                                 "ngram_counts",
-                                                 "ngram_indexes",
-                                                 "output_padding",
-                                                 "output_shape",
-                                                 "paddings",
-                                                 "pads",
-                                                 "perm",
-                                                 "pool_int64s",
-                                                 "pooled_shape",
-                                                 "scan_input_axes",
-                                                 "scan_input_directions",
-                                                 "scan_output_axes",
-                                                 "scan_output_directions",
-                                                 "shape",
-                                                 "split",
-                                                 "starts",
-                                                 "strides",
-                                                 "value_ints",
-                                                 NULL};
-static const char *const names_of_string_lists[] = {"activations", "pool_strings", "stopwords",
-                                                    "value_strings", NULL};
-static const char *const names_of_tensors[] = {"value", "sparse_value", NULL};
-static const char *const names_of_graphs[] = {"body", "else_branch", "then_branch", NULL};
-static const char *const names_of_types[] = {"type", NULL};
+/* Names with a blank on both sides: lists of pointers would have to be relocated. */
+static const char names_of_floats[] =
+    " "
+    "alpha beta bias clip cubic_coeff_a epsilon extrapolation_value gamma height_scale "
+    "high lambd low max mean min momentum ratio scale seed spatial_scale value_float "
+    "width_scale decay_factor norm_coefficient norm_coefficient_post softcap ";
+static const char names_of_ints[] =
+    " "
+    "align_corners allowzero antialias axis batch_axis batch_dims block_size blocksize "
+    "broadcast ceil_mode center_point_box count_include_pad detect_negative "
+    "detect_positive dtype end exclude_outside exclusive fmod group hidden_size "
+    "ignore_index input_forget inverse is_case_sensitive is_causal is_test k keepdims "
+    "kv_num_heads largest layout linear_before_reset max_gram_length max_skip_count "
+    "maxsplit min_gram_length new_axis noop_with_empty_axes num_groups num_heads "
+    "num_outputs num_scan_inputs offset_group onesided output_datatype output_dtype "
+    "output_height output_sequence output_width p periodic precision q_num_heads "
+    "qk_matmul_output_mode reverse rotary_embedding_dim interleaved round_mode "
+    "sample_size sampling_ratio saturate select_last_index size softmax_precision sorted "
+    "spatial start stash_type storage_order time_axis to training_mode transA transB "
+    "upper value_int ";
+static const char names_of_strings[] =
+    " "
+    "approximate auto_pad case_change_action coordinate_transformation_mode delimiter "
+    "direction equation keep_aspect_ratio_policy locale mode nearest_mode padding_mode "
+    "pattern pixel_format reduction value_string ";
+static const char names_of_float_lists[] =
+    " "
+    "activation_alpha activation_beta scales value_floats weights ";
+static const char names_of_int_lists[] =
+    " "
+    "axes consumed_inputs dilations directions ends kernel_shape ngram_counts "
+    "ngram_indexes output_padding output_shape paddings pads perm pool_int64s "
+    "pooled_shape scan_input_axes scan_input_directions scan_output_axes "
+    "scan_output_directions shape split starts strides value_ints ";
+static const char names_of_string_lists[] = " "
+                                            "activations pool_strings stopwords value_strings ";
+static const char names_of_tensors[] = " "
+                                       "value sparse_value ";
+static const char names_of_graphs[] = " "
+                                      "body else_branch then_branch ";
+static const char names_of_types[] = " "
+                                     "type ";
 
 typedef Onnx__AttributeProto__AttributeType Type;
 #define TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
 
 static const struct {
     Type type;
-    const char *const *names;
+    const char *names;
     const char *text;
 } kinds[] = {
     {TYPE(FLOAT), names_of_floats, "a float"},
@@ -185,6 +84,15 @@ static const struct {
     {"sparse_value", "Constant", INT32_MAX, TYPE(SPARSE_TENSOR)},
 };
 
+static bool lists(const char *names, const char *name) {
+    size_t length = strlen(name);
+    const char *found = length > 0 && !strchr(name, ' ') ? strstr(names, name) : NULL;
+    while (found && (found[-1] != ' ' || found[length] != ' ')) {
+        found = strstr(found + 1, name);
+    }
+    return found != NULL;
+}
+
 static bool find_type(const OctNode *node, const char *name, Type *type) {
     for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++) {
         if (oct_same_name(exceptions[i].name, name) && node->opset <= exceptions[i].until &&
@@ -194,11 +102,9 @@ static bool find_type(const OctNode *node, const char *name, Type *type) {
         }
     }
     for (size_t i = 0; i < KINDS; i++) {
-        for (const char *const *known = kinds[i].names; known && *known; known++) {
-            if (oct_same_name(*known, name)) {
-                *type = kinds[i].type;
-                return true;
-            }
+        if (kinds[i].names && lists(kinds[i].names, name)) {
+            *type = kinds[i].type;
+            return true;
         }
     }
     return false;
