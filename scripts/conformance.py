@@ -180,8 +180,9 @@ def write_page(operators, results, table, version, published):
             "Every operator computes in float32; integers and bools where ONNX allows them. "
             "f16, bf16 and f64 are read and computed in f32. \"int8\" says that there are integer "
             "kernels, which quantized networks use; what lacks them computes in float between "
-            "conversions. Opsets 7 to 22 are meant; a table that begins lower tells that older "
-            "versions have the same form.\n\n"
+            "conversions. Opsets 7 to 22 are meant; nodes of opsets 1 to 6 become newer ones when they "
+            "are read (docs/onnx.md), and a row that begins lower tells that older versions have the "
+            "same form.\n\n"
             f"{summary(results)}\n"
         )
         if published:
