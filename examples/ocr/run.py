@@ -19,14 +19,13 @@ line. With more (8 pixels beside letters of 30), spaces at the ends become a tos
 network itself: noise of one gray level, which changes no line's text, changes them on one line of
 about fifteen. With less, the spaces between words do.
 
-Every character counts, spaces at the ends, too. What int8 costs is nearly all lost in the first
-layers (their depthwise filters take differences of bright pixels, so that small errors in weights
-move whole channels): `octet compare` ranks the layers by what they cost at the output, and those
-convolutions below 20 dB are left in float, some 3 % of the work.
+Every character counts, spaces at the ends, too. What int8 costs is mostly lost in the first layers:
+`octet compare` shows what each costs. The second convolution is the worst: of its 16
+filters 10 take differences of bright pixels, so that small errors in weights move whole channels. It
+stays in float, and what the first seven make gets 16 bits; they are less than a tenth of the work.
 """
 import argparse
 import glob
-import json
 import math
 import os
 import random
@@ -43,7 +42,7 @@ sphinx of black judge my vow pack five dozen liquor jugs octet integer weight sc
 tensor layer bias round half even channel image value network measure error Monday Berlin Paris
 Invoice Total Amount Street Number Date Order Price Customer Tokyo Email Phone January""".split()
 HEIGHT, WIDTH, BATCH = 48, 320, 6
-TOLERABLE = 20  # dB of noise at the output from one layer
+SENSITIVE = ["--int16", "p2o.Conv.[0-6]", "--skip", "p2o.Conv.1"]
 
 
 def random_text(rng):
@@ -123,22 +122,12 @@ def read_lines(command, model, batches, keys, folder):
 
 
 def quantize(command, model, calibration, int8, folder):
-    """Quantizes all, asks which layers cost most, and quantizes again without these. Returns their
-    names."""
     data = f"{folder}/calibration"
     for i, (_, batch) in enumerate(calibration):
         os.makedirs(f"{data}/test_data_set_{i}")
         with open(f"{data}/test_data_set_{i}/input_0.pb", "wb") as f:
             f.write(numpy_helper.from_array(batch, "x").SerializeToString())
-    octet(command, "quantize", model, "--calib", data, "--output", int8, "--quiet")
-    told = json.loads(octet(command, "compare", model, int8, "--data", data, "--samples", "4",
-                             "--output-samples", "1", "--json", "--quiet"))
-    costly = [layer["name"] for layer in told["layers"]
-              if layer["op_type"] == "Conv" and layer.get("output_sqnr_db") is not None
-              and layer["output_sqnr_db"] < TOLERABLE]
-    skip = [argument for name in costly for argument in ("--skip", name)]
-    octet(command, "quantize", model, "--calib", data, "--output", int8, "--quiet", *skip)
-    return costly
+    octet(command, "quantize", model, "--calib", data, "--output", int8, "--quiet", *SENSITIVE)
 
 
 def alike(some, others):
@@ -203,13 +192,13 @@ def main():
         print(f"float: {os.path.getsize(model) / 1e6:.1f} MB, reads {right} of {len(texts)} lines "
               "without an error")
         int8 = f"{folder}/rec.int8.onnx"
-        costly = quantize(options.octet, model, batches_of(calibration), int8, folder)
+        quantize(options.octet, model, batches_of(calibration), int8, folder)
         by_int8 = read_lines(options.octet, int8, batches, keys, folder)
         right = sum(b == t for b, t in zip(by_int8, texts))
         same, exactly = alike(by_float, by_int8)
         print(f"int8: {os.path.getsize(int8) / 1e6:.1f} MB, reads {right} without an error, "
               f"{exactly:.1f}% of the lines as the float network does ({same:.1f}% without the "
-              f"spaces at the ends); left in float: {' '.join(costly)}")
+              "spaces at the ends)")
         for text, a, b in zip(texts, by_float, by_int8):
             if a != b:
                 print(f"  {text!r}: float {a!r}, int8 {b!r}")
