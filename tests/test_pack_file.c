@@ -11,6 +11,7 @@
 enum { K = 300, N = 1000, OUT = 64 };
 
 static char folder[] = "/tmp/octet-pack-XXXXXX";
+static OctetThreadPool *pool; /* of two threads */
 static char plain[64], packed[64], again[64];
 
 /* A name that lives as long as the model. */
@@ -41,7 +42,7 @@ static int write_model(void **state) {
     static uint8_t first[K * N], second[N * OUT];
     uint8_t zero_point = 128;
     size_t size;
-    if (!mkdtemp(folder)) {
+    if (!mkdtemp(folder) || octet_thread_pool_create(2, &pool, NULL) != OCTET_OK) {
         return -1;
     }
     snprintf(plain, sizeof plain, "%s/plain.onnx", folder);
@@ -103,17 +104,20 @@ static void write_float_model(void) {
 
 static int remove_all(void **state) {
     (void)state;
+    octet_thread_pool_free(pool);
     unlink(plain);
     unlink(packed);
     unlink(again);
     return rmdir(folder);
 }
 
-/* Runs the file's model on three rows; returns the bytes of weights that came from the file. */
+/* Runs the file's model on three rows and two threads; returns the bytes of weights that came from
+ * the file. */
 static uint64_t run_file(const char *path, float *y) {
     OctetDiagnostic diagnostic = {0};
     OctetGraph *graph;
     OctetSession *session;
+    OctetSessionOptions options = {.pool = pool};
     OctetTensor *x;
     const OctetTensor *output;
     OctetMemoryInfo memory;
@@ -128,7 +132,7 @@ static uint64_t run_file(const char *path, float *y) {
         ((float *)x->data)[i] = (float)((int)(i * 37 % 101) - 50) * 0.04f;
     }
     const OctetTensor *inputs[] = {x};
-    assert_int_equal(octet_session_create(graph, NULL, &session, NULL), OCTET_OK);
+    assert_int_equal(octet_session_create(graph, &options, &session, NULL), OCTET_OK);
     assert_int_equal(octet_session_run(session, inputs, 1, &output, 1, NULL), OCTET_OK);
     assert_int_equal(output->bytes, 3 * OUT * sizeof(float));
     memcpy(y, output->data, output->bytes);
