@@ -252,6 +252,39 @@ static void damaged_sections_do_no_harm(void **state) {
     oct_free(bytes);
 }
 
+/* Writes to `to` the file `from` with the first product's weights negated, all else as it was. */
+static void change_weights(const char *from, const char *to) {
+    static uint8_t weights[K * N];
+    uint8_t *bytes;
+    size_t size, at = 0;
+    fill_bytes(weights, sizeof weights, 1);
+    assert_int_equal(oct_file_read(from, SIZE_MAX, &bytes, &size, NULL), OCTET_OK);
+    while (at + sizeof weights <= size && memcmp(bytes + at, weights, sizeof weights) != 0) {
+        at++;
+    }
+    assert_true(at + sizeof weights <= size);
+    for (size_t i = 0; i < sizeof weights; i++) {
+        bytes[at + i] = (uint8_t)~bytes[at + i];
+    }
+    write_bytes(to, bytes, size);
+    oct_free(bytes);
+}
+
+/* A program that does not know the field may keep it while it changes the weights. */
+static void changed_weights_are_packed_anew(void **state) {
+    (void)state;
+    float before[3 * OUT], expected[3 * OUT], y[3 * OUT];
+    uint64_t bytes;
+    assert_int_equal(pack_file(plain, packed, &bytes), OCTET_OK);
+    run_file(packed, before);
+    change_weights(plain, again);
+    run_file(again, expected);
+    assert_memory_not_equal(expected, before, sizeof before);
+    change_weights(packed, again);
+    assert_in_range(run_file(again, y), 1, bytes - K * N);
+    assert_memory_equal(y, expected, sizeof y);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_are_the_same),
@@ -259,6 +292,7 @@ int main(void) {
         cmocka_unit_test(packing_again_changes_nothing),
         cmocka_unit_test(what_cannot_be_packed_is_an_error),
         cmocka_unit_test(damaged_sections_do_no_harm),
+        cmocka_unit_test(changed_weights_are_packed_anew),
     };
     return cmocka_run_group_tests(tests, write_model, remove_all);
 }

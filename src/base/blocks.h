@@ -18,7 +18,7 @@ typedef struct OctBlockRequest {
     const char *kernel; /* the bundle's name */
     size_t bytes;
     /* All that the content is a function of: sizes, weights, bias, ... Weights may be large: where
-     * they lie in the model's file their place stands for them. */
+     * they lie in the model's file their place stands for them, and samples of their bytes. */
     OctBlockPart parts[OCT_BLOCK_PARTS];
 } OctBlockRequest;
 
