@@ -172,6 +172,7 @@ static inline OctetStatus op_run_resolved(OpHarness *h) {
                               .cpu = octet_get_cpu(),
                               .requantize = h->requantize,
                               .threads = h->pool ? octet_thread_pool_size(h->pool) : 1,
+                              .table_limit = UINT64_MAX,
                               .diagnostic = &h->diagnostic};
     if (status == OCTET_OK) {
         status = h->node->op->prepare(&h->prepare, &h->prepared);
@@ -185,6 +186,7 @@ static inline OctetStatus op_run_resolved(OpHarness *h) {
                       .pool = h->pool,
                       .diagnostic = &h->diagnostic,
                       .resize_output = op_resize,
+                      .table_limit = UINT64_MAX,
                       .engine = h};
         assert_non_null(run.workspace);
         status = h->prepared.run(h->prepared.state, &run);

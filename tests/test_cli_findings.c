@@ -115,6 +115,29 @@ static void all_are_told_at_once(void **state) {
     empty_pool();
 }
 
+/* A grid without steps does not hide what comes after it. */
+static void zero_scales_are_told_with_the_rest(void **state) {
+    (void)state;
+    Told told;
+    OctetDiagnostic diagnostic;
+    Onnx__ModelProto *model = new_model(13);
+    Onnx__GraphProto *g = model->graph;
+    add_input(g, "x", OCTET_F32, "2,3");
+    add_scalar_f32(g, "nothing", 0);
+    named(add_node(g, "QuantizeLinear", "x nothing", "q"), "quantize");
+    named(add_node(g, "DequantizeLinear", "q nothing", "d"), "dequantize");
+    named(add_node(g, "Foo", "d", "y"), "foo");
+    add_output(g, "y", OCTET_F32, NULL);
+    assert_int_equal(load(model, false, &told, &diagnostic), OCTET_ERROR_FORMAT);
+    assert_int_equal(told.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const names[] = {"quantize", "dequantize", "foo"};
+        assert_string_equal(told.list[i].node, names[i]);
+    }
+    assert_string_equal(told.list[0].reason, "QuantizeLinear of opset 13: its scale is 0");
+    empty_pool();
+}
+
 /* Shapes that don't follow from a node that can't run are no one's fault. */
 static void what_follows_is_not_told(void **state) {
     (void)state;
@@ -248,6 +271,7 @@ static void the_command_lists_them(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_are_told_at_once),
+        cmocka_unit_test(zero_scales_are_told_with_the_rest),
         cmocka_unit_test(what_follows_is_not_told),
         cmocka_unit_test(names_and_types_of_attributes),
         cmocka_unit_test(the_first_fifty_are_kept),

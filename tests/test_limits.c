@@ -106,6 +106,31 @@ static void test_outputs_of_any_size(void **state) {
     empty_pool();
 }
 
+/* 8 MB of output and 16 of tables, which say where each element comes from. */
+static void test_tables_count(void **state) {
+    (void)state;
+    const Growing wide = {"Resize", "x - - n", {1, 1, 2000000}, 3};
+    OctetTensor *x;
+    OctetTensor *n = integers(wide.sizes, wide.count);
+    OctetShape shape = {.rank = 3, .dims = {1, 2, 2}};
+    assert_int_equal(octet_tensor_create(OCTET_F32, &shape, &x, NULL), OCTET_OK);
+    const OctetTensor *both[] = {n, x};
+    OctetLimits enough = small;
+    enough.max_memory_bytes = 32 * MEGABYTE;
+    for (int fixed = 0; fixed < 2; fixed++) {
+        const OctetTensor *const *inputs = both + fixed;
+        size_t count = 2 - (size_t)fixed;
+        OctetDiagnostic diagnostic = {0};
+        expect_limit(growing_model(&wide, fixed), &small, inputs, count, "the grower",
+                     "--max-memory");
+        assert_int_equal(
+            run_model(growing_model(&wide, fixed), &enough, inputs, count, &diagnostic), OCTET_OK);
+    }
+    octet_tensor_free(n);
+    octet_tensor_free(x);
+    empty_pool();
+}
+
 /* Sizes whose product no integer holds. */
 static void test_sizes_that_overflow(void **state) {
     (void)state;
@@ -381,10 +406,15 @@ static void test_load_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outputs_of_any_size), cmocka_unit_test(test_sizes_that_overflow),
-        cmocka_unit_test(test_loop_limits),         cmocka_unit_test(test_nested_loops),
-        cmocka_unit_test(test_scan_of_nothing),     cmocka_unit_test(test_more_work_than_time),
-        cmocka_unit_test(test_folding_is_bounded),  cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_outputs_of_any_size),
+        cmocka_unit_test(test_tables_count),
+        cmocka_unit_test(test_sizes_that_overflow),
+        cmocka_unit_test(test_loop_limits),
+        cmocka_unit_test(test_nested_loops),
+        cmocka_unit_test(test_scan_of_nothing),
+        cmocka_unit_test(test_more_work_than_time),
+        cmocka_unit_test(test_folding_is_bounded),
+        cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_load_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

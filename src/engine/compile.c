@@ -124,7 +124,10 @@ static OctetStatus add_step(OctCompile *c, const OctNode *node) {
     }
     const OctBlocks *blocks = oct_pack_blocks(c->session->packs);
     uint64_t mapped = oct_blocks_filled_bytes(blocks);
-    OctetStatus status = oct_prepare_node(c->session, plan->graph, node, &step->op, c->diagnostic);
+    uint64_t table_limit = c->session->options.limits.max_memory_bytes - plan->table_bytes;
+    OctetStatus status =
+        oct_prepare_node(c->session, plan->graph, node, table_limit, &step->op, c->diagnostic);
+    plan->table_bytes += step->op.table_bytes;
     if (oct_blocks_filled_bytes(blocks) == mapped) { /* else nothing has read the weights */
         forget_weights(node);
     }
@@ -162,15 +165,16 @@ static OctetStatus check_limit(const OctCompile *c) {
     const OctPlan *plan = c->plan;
     size_t needed, largest;
     if (oct_add_size(plan->arena_bytes, plan->workspace_bytes, &needed) &&
-        needed <= limits->max_memory_bytes) {
+        needed <= limits->max_memory_bytes - plan->table_bytes) {
         return OCTET_OK;
     }
     const OctNode *node = largest_node(c, &largest);
     return oct_fail_node(c->diagnostic, OCTET_ERROR_LIMIT, node ? node->name : NULL,
                          "at these shapes the network needs %zu bytes for activations, %zu of them "
-                         "for what this node makes, and %zu for work space, more than the limit of "
-                         "%" PRIu64 "; raise max_memory_bytes (--max-memory) if that is meant",
-                         plan->arena_bytes, largest, plan->workspace_bytes,
+                         "for what this node makes, %zu for work space and %" PRIu64
+                         " for tables, more than the limit of %" PRIu64
+                         "; raise max_memory_bytes (--max-memory) if that is meant",
+                         plan->arena_bytes, largest, plan->workspace_bytes, plan->table_bytes,
                          limits->max_memory_bytes);
 }
 

@@ -104,11 +104,15 @@ static OctetStatus prepare_cell(OctScope *scope, OctCell *cell, OctetDiagnostic 
     if (cell->op.destroy) {
         cell->op.destroy(cell->op.state);
     }
+    scope->dynamic->table_bytes -= cell->op.table_bytes;
     cell->op = (OctPreparedOp){0};
     cell->prepared = false;
     OCT_TRY(infer_cell(scope, cell, diagnostic));
     OCT_TRY(check_outputs(cell->node, diagnostic));
-    OCT_TRY(oct_prepare_node(scope->session, scope->graph, cell->node, &cell->op, diagnostic));
+    OctetStatus status = oct_prepare_node(scope->session, scope->graph, cell->node,
+                                          oct_dynamic_left(scope), &cell->op, diagnostic);
+    scope->dynamic->table_bytes += cell->op.table_bytes;
+    OCT_TRY(status);
     cell->prepared = true;
     size_t bytes = cell->op.workspace_bytes;
     if (bytes > scope->dynamic->workspace_bytes) {
@@ -184,6 +188,7 @@ static OctetStatus run_operator(OctScope *scope, OctCell *cell, OctetDiagnostic 
                   .pool = scope->session->options.pool,
                   .diagnostic = diagnostic,
                   .resize_output = resize_output,
+                  .table_limit = oct_dynamic_left(scope),
                   .engine = &running};
     for (int32_t k = 0; k < node->output_count; k++) {
         const OctValue *output = node->outputs[k];

@@ -67,6 +67,7 @@ struct OctDynamic {
     int32_t cell_count, cell_capacity;
     uint64_t arena_bytes; /* of the planned part, which count against the same limit */
     uint64_t live_bytes;  /* of all buffers and lists */
+    uint64_t table_bytes; /* that the cells hold */
     void *workspace;
     size_t workspace_bytes;
     uint64_t runs; /* that were measured */
@@ -92,6 +93,8 @@ void oct_dynamic_release(OctDynamic *dynamic, size_t bytes);
 /* Checks them without counting them. */
 OctetStatus oct_dynamic_check(const OctScope *scope, size_t bytes, const char *what,
                               OctetDiagnostic *diagnostic);
+/* What the limit leaves. */
+uint64_t oct_dynamic_left(const OctScope *scope);
 /* Gives a value new memory of this shape. */
 OctetStatus oct_dynamic_allocate(OctScope *scope, OctDynamicValue *value, OctetDType dtype,
                                  const OctetShape *shape, OctetDiagnostic *diagnostic);

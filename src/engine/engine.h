@@ -67,6 +67,7 @@ typedef struct OctPlan {
     OctPlace *output_places;
     int32_t output_count;
     size_t arena_bytes, lower_bound_bytes, workspace_bytes;
+    uint64_t table_bytes; /* that the steps hold */
     uint8_t *bound_arena; /* that views point into */
 } OctPlan;
 
@@ -105,11 +106,11 @@ OctetStatus oct_plan_create(OctetSession *session, const OctetShape *input_shape
 void oct_plan_free(OctPlan *plan);
 
 /* ---- prepare.c ---- */
-/* Prepares a node of a plan. An int8 node for whose case there is no kernel is noted in
- * session->float_nodes, session->replan set, and the status is OCTET_ERROR_UNSUPPORTED without a
- * diagnostic. */
+/* Prepares a node of a plan, with at most `table_limit` bytes of tables. An int8 node for whose
+ * case there is no kernel is noted in session->float_nodes, session->replan set, and the status is
+ * OCTET_ERROR_UNSUPPORTED without a diagnostic. */
 OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const OctNode *node,
-                             OctPreparedOp *op, OctetDiagnostic *diagnostic);
+                             uint64_t table_limit, OctPreparedOp *op, OctetDiagnostic *diagnostic);
 
 /* ---- run.c ---- */
 OctetStatus oct_plan_run(OctetSession *session, OctPlan *plan, const OctetTensor *const *inputs,

@@ -34,7 +34,7 @@ static OctetStatus note_float_node(OctetSession *session, const OctNode *node, c
 }
 
 OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const OctNode *node,
-                             OctPreparedOp *op, OctetDiagnostic *diagnostic) {
+                             uint64_t table_limit, OctPreparedOp *op, OctetDiagnostic *diagnostic) {
     OctetDiagnostic own = {0};
     OctPrepare prepare = {.graph = graph,
                           .node = node,
@@ -42,6 +42,7 @@ OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const
                           .requantize = session->options.requantize,
                           .threads = oct_pool_size(session->options.pool),
                           .packs = session->packs,
+                          .table_limit = table_limit,
                           .diagnostic = &own};
     OCT_TRY(oct_go_on(diagnostic));
     OctetStatus status = node->op->prepare(&prepare, op);

@@ -73,11 +73,22 @@ void oct_dynamic_share(OctDynamicValue *to, const OctDynamicValue *from) {
     to->absent = absent;
 }
 
+static uint64_t used_bytes(const OctDynamic *dynamic) {
+    return dynamic->arena_bytes + dynamic->live_bytes + dynamic->workspace_bytes +
+           dynamic->table_bytes;
+}
+
 OctetStatus oct_dynamic_check(const OctScope *scope, size_t bytes, const char *what,
                               OctetDiagnostic *diagnostic) {
     const OctDynamic *dynamic = scope->dynamic;
-    uint64_t used = dynamic->arena_bytes + dynamic->live_bytes + dynamic->workspace_bytes;
-    return oct_limits_check_memory(&scope->session->options.limits, used, bytes, what, diagnostic);
+    return oct_limits_check_memory(&scope->session->options.limits, used_bytes(dynamic), bytes,
+                                   what, diagnostic);
+}
+
+uint64_t oct_dynamic_left(const OctScope *scope) {
+    uint64_t limit = scope->session->options.limits.max_memory_bytes;
+    uint64_t used = used_bytes(scope->dynamic);
+    return used < limit ? limit - used : 0;
 }
 
 OctetStatus oct_dynamic_spend(OctScope *scope, size_t bytes, const char *what,
@@ -245,7 +256,7 @@ OctetStatus oct_dynamic_create(OctetSession *session, OctPlan *plan, OctetDiagno
         return oct_fail_memory(diagnostic);
     }
     dynamic->session = session;
-    dynamic->arena_bytes = plan->arena_bytes + plan->workspace_bytes;
+    dynamic->arena_bytes = plan->arena_bytes + plan->workspace_bytes + plan->table_bytes;
     plan->dynamic = dynamic;
     return make_scope(dynamic, plan->graph, NULL, false, &dynamic->root, diagnostic);
 }

@@ -25,8 +25,9 @@ typedef struct OctPrepare {
     const OctNode *node;
     OctetCpu cpu;
     OctetRequantize requantize;
-    size_t threads;      /* of the pool that will run it */
-    OctPackStore *packs; /* may be NULL: then pack privately */
+    size_t threads;       /* of the pool that will run it */
+    OctPackStore *packs;  /* may be NULL: then pack privately */
+    uint64_t table_limit; /* the most that OctPreparedOp.table_bytes may be */
     OctetDiagnostic *diagnostic;
 } OctPrepare;
 
@@ -40,7 +41,8 @@ typedef struct OctRun {
     /* Operators that are OCT_OP_DYNAMIC call this to give output k its shape and memory, and then
      * read outputs[k].data. */
     OctetStatus (*resize_output)(const struct OctRun *run, int32_t k, const OctetShape *shape);
-    void *engine; /* for resize_output and control flow */
+    uint64_t table_limit; /* bytes that such operators may take beside their outputs */
+    void *engine;         /* for resize_output and control flow */
 } OctRun;
 
 /* A prepared operator. Zero-initialized by the caller of prepare. */
@@ -49,9 +51,10 @@ typedef struct OctPreparedOp {
     void (*destroy)(void *state); /* may be NULL when state is NULL */
     void *state;
     size_t workspace_bytes;
-    const char *kernel; /* "q8_conv 6x64", static storage: for `bench --per-node` */
-    OctetCpu cpu;       /* the level of that kernel */
-    double macs;        /* multiply-accumulates a run */
+    uint64_t table_bytes; /* of what the state holds that grows with the shapes */
+    const char *kernel;   /* "q8_conv 6x64", static storage: for `bench --per-node` */
+    OctetCpu cpu;         /* the level of that kernel */
+    double macs;          /* multiply-accumulates a run */
 } OctPreparedOp;
 
 enum {

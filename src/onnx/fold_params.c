@@ -69,8 +69,8 @@ static bool is_quantized_type(OctetDType dtype) {
 
 static OctetStatus fail_params(const OctNode *node, OctetDiagnostic *diagnostic,
                                const char *reason) {
-    return oct_fail_node(diagnostic, OCTET_ERROR_FORMAT, node->name, "%s: %s", node->op_type,
-                         reason);
+    return oct_fail_node(diagnostic, OCTET_ERROR_FORMAT, node->name, "%s of opset %d: %s",
+                         node->op_type, (int)node->opset, reason);
 }
 
 /* Fills axis and block_size. */
@@ -172,8 +172,9 @@ OctetStatus oct_check_qparams(const OctNode *node, OctetDiagnostic *diagnostic) 
     bool found;
     OCT_TRY(oct_read_qparams(node, data ? &data->shape : &(OctetShape){.rank = -1}, &qparams,
                              &found, diagnostic));
+    bool is_zero = found && !data && qparams.scale[0] == 0;
     octet_qparams_clear(&qparams);
-    return OCTET_OK;
+    return is_zero ? fail_params(node, diagnostic, "its scale is 0") : OCTET_OK;
 }
 
 const char *oct_name_of_real(OctGraph *graph, const char *name) {

@@ -108,6 +108,7 @@ static OctetStatus run_prepared(Evaluation *evaluation, OctPreparedOp *prepared)
                   .workspace = workspace,
                   .diagnostic = evaluation->diagnostic,
                   .resize_output = resize_output,
+                  .table_limit = WORKSPACE_FACTOR * (uint64_t)evaluation->max_bytes,
                   .engine = evaluation};
     OctetStatus status = prepared->run(prepared->state, &run);
     oct_aligned_free(workspace);
@@ -123,6 +124,7 @@ OctetStatus oct_node_evaluate(OctGraph *graph, OctNode *node, size_t max_bytes,
                           .node = node,
                           .cpu = octet_get_cpu(),
                           .threads = 1,
+                          .table_limit = WORKSPACE_FACTOR * (uint64_t)max_bytes,
                           .diagnostic = diagnostic};
     OctetStatus status = OCTET_OK;
     memset(outputs, 0, (size_t)node->output_count * sizeof *outputs);

@@ -75,7 +75,7 @@ static void destroy(void *state) {
 
 static OctetStatus make_plan(const Resize *resize, const OctetShape *input,
                              const OctResizeRequest *request, OctResizePlan *plan,
-                             OctetDiagnostic *diagnostic) {
+                             uint64_t *bytes_left, OctetDiagnostic *diagnostic) {
     int64_t in[OCTET_MAX_RANK];
     OctResizeSizes sizes;
     bool last = resize->channels_last;
@@ -95,7 +95,7 @@ static OctetStatus make_plan(const Resize *resize, const OctetShape *input,
     for (int32_t i = 0; i < input->rank && !oct_resize_is_empty(&plan->output); i++) {
         int32_t place = place_of(i, input->rank, last);
         OCT_TRY(oct_resize_axis(&resize->rules, in[i], sizes.out[i], sizes.scale[i], sizes.start[i],
-                                sizes.end[i], &plan->axes[place], diagnostic));
+                                sizes.end[i], &plan->axes[place], bytes_left, diagnostic));
     }
     size_t bytes;
     return oct_tensor_bytes(OCTET_F32, &plan->output, &bytes, diagnostic);
@@ -132,8 +132,10 @@ static OctetStatus run_resize(void *state, const OctRun *run) {
     OctResizePlan plan = {0};
     size_t bytes = 0;
     void *workspace = NULL;
-    OctetStatus status = make_plan(resize, &run->inputs[0].shape, &request, &plan, run->diagnostic);
-    if (status == OCTET_OK && !oct_resize_workspace(&plan, &bytes)) {
+    uint64_t bytes_left = run->table_limit;
+    OctetStatus status =
+        make_plan(resize, &run->inputs[0].shape, &request, &plan, &bytes_left, run->diagnostic);
+    if (status == OCTET_OK && (!oct_resize_workspace(&plan, &bytes) || bytes > bytes_left)) {
         status = oct_fail_op(run->diagnostic, OCTET_ERROR_LIMIT, resize->node, "is too large");
     }
     if (status == OCTET_OK && !(workspace = oct_aligned_alloc(bytes))) {
@@ -196,7 +198,9 @@ static OctetStatus prepare_resize(const OctPrepare *prepare, OctPreparedOp *prep
     if (open || (crops && request.roi.count < 0)) {
         return OCTET_OK;
     }
-    OCT_TRY(make_plan(resize, shape, &request, &resize->plan, diagnostic));
+    uint64_t bytes_left = prepare->table_limit;
+    OCT_TRY(make_plan(resize, shape, &request, &resize->plan, &bytes_left, diagnostic));
+    prepared->table_bytes = prepare->table_limit - bytes_left;
     resize->planned = true;
     if (!oct_resize_workspace(&resize->plan, &prepared->workspace_bytes)) {
         return oct_fail_op(diagnostic, OCTET_ERROR_LIMIT, node, "is too large");

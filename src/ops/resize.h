@@ -96,9 +96,10 @@ typedef struct OctResizePlan {
 } OctResizePlan;
 
 /* Coordinates and weights of one axis. `scale` is output over input as the model gives it, start
- * and end are the axis' roi. Free with oct_resize_plan_clear. */
+ * and end are the axis' roi. What they take is taken off *bytes_left; OCTET_ERROR_LIMIT if it is
+ * more. Free with oct_resize_plan_clear. */
 OctetStatus oct_resize_axis(const OctResizeRules *rules, int64_t in, int64_t out, float scale,
-                            float start, float end, OctResizeAxis *axis,
+                            float start, float end, OctResizeAxis *axis, uint64_t *bytes_left,
                             OctetDiagnostic *diagnostic);
 void oct_resize_plan_clear(OctResizePlan *plan);
 

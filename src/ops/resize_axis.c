@@ -4,6 +4,7 @@
 #include "ops/resize.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 
 enum { TAPS_PER_ELEMENT = 64 };
@@ -100,8 +101,25 @@ static void weigh(const OctResizeRules *rules, int64_t in, float x, float stretc
     }
 }
 
+/* For `count` taps, and as many outputs that may lie outside. */
+static OctetStatus take_bytes(size_t count, bool nearest, size_t outside, uint64_t *bytes_left,
+                              OctetDiagnostic *diagnostic) {
+    size_t bytes;
+    size_t a_tap = sizeof(int64_t) + (nearest ? 0 : sizeof(float));
+    if (!oct_mul_size(count, a_tap, &bytes) || !oct_add_size(bytes, outside, &bytes) ||
+        bytes > *bytes_left) {
+        return oct_fail(diagnostic, OCTET_ERROR_LIMIT,
+                        "its tables of %zu taps need more than the %" PRIu64
+                        " bytes that are left; raise max_memory_bytes (--max-memory) if that is "
+                        "meant",
+                        count, *bytes_left);
+    }
+    *bytes_left -= bytes;
+    return OCTET_OK;
+}
+
 OctetStatus oct_resize_axis(const OctResizeRules *rules, int64_t in, int64_t out, float scale,
-                            float start, float end, OctResizeAxis *axis,
+                            float start, float end, OctResizeAxis *axis, uint64_t *bytes_left,
                             OctetDiagnostic *diagnostic) {
     bool crops = rules->coordinates == OCT_RESIZE_TF_CROP_AND_RESIZE;
     *axis = (OctResizeAxis){.in = in, .out = out, .taps = 1};
@@ -133,6 +151,7 @@ OctetStatus oct_resize_axis(const OctResizeRules *rules, int64_t in, int64_t out
         return oct_fail(diagnostic, OCTET_ERROR_LIMIT, "an output of %lld is too large",
                         (long long)out);
     }
+    OCT_TRY(take_bytes(count, nearest, crops ? (size_t)out : 0, bytes_left, diagnostic));
     axis->index = oct_calloc(count, sizeof *axis->index);
     axis->weights = nearest ? NULL : oct_calloc(count, sizeof *axis->weights);
     axis->outside = crops ? oct_calloc((size_t)out, sizeof *axis->outside) : NULL;
