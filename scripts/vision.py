@@ -10,7 +10,7 @@ float in both, is quantized on a few pictures of noise, and its int8 form runs i
 
 The random weights are made to resemble trained ones where it matters: batch norms get the statistics
 of a picture, or values would grow from block to block until sigmoids are 0 or 1 and nothing is
-found; the last layers of all heads are scaled so that logits spread by 1.5 (boxes by 0.3). The
+found; the last layers of all heads are scaled so that logits spread by 1.5, boxes by 0.1. The
 thresholds of the detectors are lowered. Detections are compared as a set, since scores that differ
 in the last digits change places. ONNX Runtime's own optimization levels are compared, too: what they
 differ by is what a network makes of rounding alone.
@@ -88,7 +88,7 @@ def settle(model, inputs):
         if isinstance(module, norms):
             hooks.append(module.register_forward_pre_hook(normalize))
         elif isinstance(module, convs) and any(part in name for part in boxes):
-            hooks.append(module.register_forward_hook(spread(0.3)))
+            hooks.append(module.register_forward_hook(spread(0.1)))
         elif isinstance(module, convs) and any(part in name for part in heads):
             hooks.append(module.register_forward_hook(spread(1.5)))
     with torch.no_grad():
