@@ -29,6 +29,20 @@ static OctetStatus run_model(const Onnx__ModelProto *model, const OctetShape *sh
     return status;
 }
 
+/* Unique of nothing: it has no lists to sort, and took an offset into them. */
+static void unique_of_nothing(void **state) {
+    (void)state;
+    const OctetShape shape = {.rank = 1, .dims = {0}};
+    Onnx__ModelProto *model = new_model(17);
+    OctetDiagnostic diagnostic = {0};
+    add_input(model->graph, "x", OCTET_F32, "n");
+    add_node(model->graph, "Unique", "x", "values first inverse counts");
+    add_output(model->graph, "values", OCTET_F32, NULL);
+    add_output(model->graph, "counts", OCTET_S64, NULL);
+    assert_int_equal(run_model(model, &shape, &diagnostic), OCTET_OK);
+    empty_pool();
+}
+
 /* GatherND of constants without dimensions: folding ran it although nobody knew its output. */
 static void gather_nd_of_scalars(void **state) {
     (void)state;
@@ -160,9 +174,10 @@ static void long_and_empty(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gather_nd_of_scalars), cmocka_unit_test(inner_operators),
-        cmocka_unit_test(quantized_integers),   cmocka_unit_test(names_of_branches),
-        cmocka_unit_test(long_and_empty),       cmocka_unit_test(no_work_space),
+        cmocka_unit_test(unique_of_nothing), cmocka_unit_test(gather_nd_of_scalars),
+        cmocka_unit_test(inner_operators),   cmocka_unit_test(quantized_integers),
+        cmocka_unit_test(names_of_branches), cmocka_unit_test(long_and_empty),
+        cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,7 +171,8 @@ static OctetStatus run_unique(void *state, const OctRun *run) {
     int32_t index;
     OctOrderAxis axis;
     OCT_TRY(unique_axis(node, &input->shape, &shape, &index, &axis, run->diagnostic));
-    int64_t *lists = run->workspace;
+    int64_t none;
+    int64_t *lists = axis.dim > 0 ? run->workspace : &none; /* without bytes there is no memory */
     Groups groups = {0, lists, lists + axis.dim, lists + 2 * axis.dim};
     bool sorted = oct_node_int(node, "sorted", 1) != 0;
     if (!find_groups(input, &axis, sorted, lists + 3 * axis.dim, &groups)) {
