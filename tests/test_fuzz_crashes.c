@@ -94,6 +94,35 @@ static void no_work_space(void **state) {
     empty_pool();
 }
 
+/* The body of an unknown operator, which names an output that nothing makes: it was left where it
+ * was, and took a constant from outside that nothing else wants. */
+static void unfinished_bodies(void **state) {
+    (void)state;
+    for (int lenient = 0; lenient < 2; lenient++) {
+        Onnx__ModelProto *model = new_model(17);
+        Onnx__GraphProto *g = model->graph;
+        Onnx__GraphProto *body = new_graph_proto();
+        Onnx__GraphProto *inner = new_graph_proto();
+        OctetGraph *graph = NULL;
+        OctetDiagnostic diagnostic = {0};
+        add_input(g, "x", OCTET_F32, "2");
+        add_scalar_f32(g, "outside", 1);
+        add_node(inner, "Neg", "outside", "negative");
+        add_output(inner, "negative", OCTET_F32, NULL);
+        add_graph(add_node(body, "Stranger", "outside", "made"), "body", inner);
+        add_output(body, "made", OCTET_F32, NULL);
+        add_output(body, "never made", OCTET_F32, NULL);
+        add_graph(add_node(g, "Strange", "x", "y"), "body", body);
+        add_output(g, "y", OCTET_F32, NULL);
+        OctetStatus status = try_load(model, lenient != 0, &graph, &diagnostic);
+        if (status != (lenient ? OCTET_OK : OCTET_ERROR_UNSUPPORTED)) {
+            fail_msg("%s: %s", octet_status_name(status), diagnostic.message);
+        }
+        octet_graph_free(graph);
+        empty_pool();
+    }
+}
+
 /* Integers that are quantized: a lenient import, which keeps the node that makes them, must not
  * keep their grid. */
 static void quantized_integers(void **state) {
@@ -174,10 +203,10 @@ static void long_and_empty(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unique_of_nothing), cmocka_unit_test(gather_nd_of_scalars),
-        cmocka_unit_test(inner_operators),   cmocka_unit_test(quantized_integers),
-        cmocka_unit_test(names_of_branches), cmocka_unit_test(long_and_empty),
-        cmocka_unit_test(no_work_space),
+        cmocka_unit_test(unique_of_nothing),    cmocka_unit_test(unfinished_bodies),
+        cmocka_unit_test(gather_nd_of_scalars), cmocka_unit_test(inner_operators),
+        cmocka_unit_test(quantized_integers),   cmocka_unit_test(names_of_branches),
+        cmocka_unit_test(long_and_empty),       cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,6 +169,19 @@ static OctetStatus set_attribute(OctImport *import, const OctScope *scope, const
     return done ? OCTET_OK : oct_fail_memory(import->diagnostic);
 }
 
+/* A graph that was left unfinished holds nothing that others would have to keep. */
+static void empty_graph(OctGraph *graph) {
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        if (!graph->nodes[i]->dead) {
+            oct_graph_remove_node(graph, graph->nodes[i]);
+        }
+    }
+    graph->output_count = 0;
+    for (int32_t i = 0; i < graph->child_count; i++) {
+        empty_graph(graph->children[i]);
+    }
+}
+
 /* Fails with the attribute's name in front of the reason. */
 static OctetStatus import_attribute(OctImport *import, const OctScope *scope, OctNode *node,
                                     const Onnx__AttributeProto *proto) {
@@ -196,11 +209,14 @@ static OctetStatus import_attribute(OctImport *import, const OctScope *scope, Oc
         return oct_fail_node(outer, status, own.node, "%s", own.message);
     }
     status = oct_fail_node(outer, status, node->name, "attribute '%s': %s", name, own.message);
-    /* what is wrong with a child graph as a whole leaves it unfinished: then nothing goes on */
     if (oct_is_fault(status) && !oct_op_find(node->domain, node->op_type, node->opset)) {
         *outer = (OctetDiagnostic){0}; /* that it is not supported is what to tell */
+        for (int32_t i = children; i < scope->graph->child_count; i++) {
+            empty_graph(scope->graph->children[i]);
+        }
         return OCTET_OK;
     }
+    /* what is wrong with a child graph as a whole leaves it unfinished: then nothing goes on */
     bool unfinished = resolved->g && scope->graph->child_count > children;
     return unfinished ? status : oct_graph_fault(scope->graph, node, status, outer);
 }
