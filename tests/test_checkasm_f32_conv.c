@@ -23,6 +23,53 @@ static bool is_depthwise(const OctF32ConvSpec *spec) {
            spec->kernel[0] * spec->kernel[1] * spec->kernel[2] <= OCT_F32_DEPTHWISE_MAX_TAPS;
 }
 
+/* The products of an output, in order. */
+typedef struct Products {
+    float x[4096], w[4096];
+    size_t count;
+    size_t channels, width; /* of a tap, and taps of a line */
+} Products;
+
+/* The number of the block that product i is in: as many lines of taps as have at most 576 products
+ * and 96 taps, else as many taps of a line, else an equal part of a tap's channels. */
+static size_t block_of(const Products *products, size_t i) {
+    size_t channels = products->channels, width = products->width;
+    size_t tap = i / channels;
+    if (channels > 576) {
+        size_t parts = (channels + 575) / 576;
+        size_t length = (channels + parts - 1) / parts;
+        return tap * parts + i % channels / length;
+    }
+    size_t fitting = 576 / channels < 96 ? 576 / channels : 96;
+    if (fitting >= width) {
+        return tap / width / (fitting / width);
+    }
+    return tap / width * width + tap % width / fitting;
+}
+
+static float chain_of_products(const Products *products, float sum) {
+    for (size_t i = 0; i < products->count; i++) {
+        sum = fmaf(products->x[i], products->w[i], sum);
+    }
+    return sum;
+}
+
+/* Chains of fused multiply-adds, block by block; the first starts from the bias. */
+static float sum_of_products(const Products *products, float bias) {
+    float before = 0;
+    float sum = bias;
+    bool later = false;
+    for (size_t i = 0; i < products->count; i++) {
+        if (i > 0 && block_of(products, i) != block_of(products, i - 1)) {
+            before = later ? before + sum : sum;
+            later = true;
+            sum = 0;
+        }
+        sum = fmaf(products->x[i], products->w[i], sum);
+    }
+    return later ? before + sum : sum;
+}
+
 /* The definition: every output of an ordinary or transposed convolution on its own. */
 static float reference_output(const Case *c, const float *input, size_t image, size_t channel,
                               const size_t *at) {
@@ -31,7 +78,10 @@ static float reference_output(const Case *c, const float *input, size_t image, s
     size_t columns = spec->output_channels / spec->groups;
     size_t group = channel / columns;
     size_t taps = spec->kernel[0] * spec->kernel[1] * spec->kernel[2];
-    float sum = spec->bias ? spec->bias[channel] : 0.0f;
+    static Products products;
+    products.count = products.width = 0;
+    products.channels = depth;
+    size_t first_line = SIZE_MAX;
     for (size_t tap = 0; tap < taps; tap++) {
         size_t k[3] = {tap / spec->kernel[2] / spec->kernel[1],
                        tap / spec->kernel[2] % spec->kernel[1], tap % spec->kernel[2]};
@@ -54,6 +104,9 @@ static float reference_output(const Case *c, const float *input, size_t image, s
         if (!reached || (!inside && is_depthwise(spec))) {
             continue;
         }
+        size_t line = tap / spec->kernel[2];
+        first_line = first_line == SIZE_MAX ? line : first_line;
+        products.width += line == first_line;
         for (size_t i = 0; i < depth; i++) {
             size_t pixel = 0;
             for (int axis = 0; axis < 3 && inside; axis++) {
@@ -67,10 +120,14 @@ static float reference_output(const Case *c, const float *input, size_t image, s
                        : spec->layout == OCT_F32_WEIGHTS_OHWI
                            ? (channel * taps + tap) * depth + i
                            : ((group * depth + i) * columns + channel % columns) * taps + tap;
-            sum = fmaf(x, spec->weights[w], sum);
+            assert_true(products.count < sizeof products.x / sizeof products.x[0]);
+            products.x[products.count] = x;
+            products.w[products.count++] = spec->weights[w];
         }
     }
-    return sum;
+    float bias = spec->bias ? spec->bias[channel] : 0.0f;
+    return is_depthwise(spec) ? chain_of_products(&products, bias)
+                              : sum_of_products(&products, bias);
 }
 
 static void reference(const Case *c, const float *input, const float *residual, float *output) {
@@ -225,6 +282,37 @@ static void test_many_taps(void **state) {
 }
 
 /* Colliding rows with more than one tap, and with a residual. */
+/* Blocks of lines, of taps of a line and of parts of a tap, along borders and inside. */
+static void test_blocks(void **state) {
+    (void)state;
+    static const struct {
+        size_t channels, width, dilation;
+    } windows[] = {{64, 3, 1},  {65, 3, 1},  {128, 3, 1}, {128, 3, 2}, {256, 3, 1},
+                   {256, 5, 1}, {600, 3, 1}, {40, 17, 1}, {5, 101, 1}, {96, 7, 2}};
+    CheckRandom random = check_random(15);
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        for (int residual = 0; residual < 3; residual++) {
+            size_t width = windows[i].width;
+            size_t reach = (width - 1) * windows[i].dilation;
+            Case c = {.spec = {.input_channels = windows[i].channels,
+                               .output_channels = 9 + 5 * i,
+                               .groups = 1,
+                               .kernel = {1, 2, width},
+                               .stride = {1, 1, 1},
+                               .dilation = {1, 1, windows[i].dilation}},
+                      .shape = {.batch = 1,
+                                .input = {1, 2, 20},
+                                .output = {1, 2, 20},
+                                .pad_begin = {0, 1, (int64_t)(reach / 2)}},
+                      .residual = residual > 0,
+                      .in_place = residual > 1,
+                      .minimum = -INFINITY,
+                      .maximum = INFINITY};
+            check_case(&c, &random, NULL);
+        }
+    }
+}
+
 static void test_colliding_rows(void **state) {
     (void)state;
     CheckRandom random = check_random(14);
@@ -259,11 +347,14 @@ static void check_product(CheckRandom *random, size_t m, size_t n, size_t k, siz
     check_floats(random, CHECK_FLOATS_NORMAL, bias, n);
     for (size_t row = 0; row < m; row++) {
         for (size_t column = 0; column < n; column++) {
-            float sum = bias[column];
+            static Products products;
+            products.channels = products.count = k;
+            products.width = 1;
             for (size_t i = 0; i < k; i++) {
-                float weight = transposed ? b[column * b_stride + i] : b[i * b_stride + column];
-                sum = fmaf(a[row * a_stride + i], weight, sum);
+                products.x[i] = a[row * a_stride + i];
+                products.w[i] = transposed ? b[column * b_stride + i] : b[i * b_stride + column];
             }
+            float sum = sum_of_products(&products, bias[column]);
             expected[row * output_stride + column] = oct_f32_clamp(sum, -100.0f, INFINITY);
         }
     }
@@ -343,11 +434,9 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_convolutions),
-        cmocka_unit_test(test_many_taps),
-        cmocka_unit_test(test_colliding_rows),
-        cmocka_unit_test(test_matrix_products),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_random_convolutions), cmocka_unit_test(test_many_taps),
+        cmocka_unit_test(test_colliding_rows),      cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_matrix_products),     cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,17 +2,17 @@
 #include "base/cpu.h"
 #include "base/patience.h"
 #include "base/threads.h"
+#include "kernels/f32_blocks.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    MAX_TAPS = 96,        /* pointers of so many taps are held at once, on the stack */
-    TASKS_PER_THREAD = 4, /* enough for an even finish */
-    L1_WAY = 4096,        /* bytes that map to all sets of L1 once, on every CPU in question */
+    MAX_TAPS = OCT_F32_BLOCK_TAPS, /* pointers of so many taps are held at once, on the stack */
+    TASKS_PER_THREAD = 4,          /* enough for an even finish */
+    L1_WAY = 4096, /* bytes that map to all sets of L1 once, on every CPU in question */
     L1_WAYS = 8,
-    COPY_DEPTH = 512, /* floats of each row that are copied at once, where they have to be */
-    COPY_STRIDE = COPY_DEPTH + 16,
+    COPY_STRIDE = OCT_F32_BLOCK + 16,
     MACS_PER_NS = 16 /* about */
 };
 
@@ -22,7 +22,9 @@ typedef struct Split {
     size_t pixels, tiles, panels;
     size_t tiles_per_task, panels_per_task;
     size_t tile_tasks, panel_tasks;
-    bool copy; /* the rows of a tile would evict one another from L1 */
+    OctF32Cut cut;
+    size_t dense[OCT_F32_MAX_ROWS]; /* offsets of rows of nr columns */
+    bool copy;                      /* the rows of a tile would evict one another from L1 */
 } Split;
 
 static size_t divide_up(size_t a, size_t b) {
@@ -68,41 +70,57 @@ static void plan_split(Split *split, size_t threads) {
         split->panels_per_task = smaller(split->panels_per_task, cut_panels);
     }
     split->copy = rows_collide(split);
+    split->cut = oct_f32_cut(oct_f32_window_taps(&job->window), (size_t)job->window.axis[2].taps,
+                             job->window.channels);
+    for (size_t row = 0; row < OCT_F32_MAX_ROWS; row++) {
+        split->dense[row] = row * split->nr;
+    }
     split->tile_tasks = divide_up(split->tiles, split->tiles_per_task);
     split->panel_tasks = divide_up(split->panels, split->panels_per_task);
 }
 
-/* A window of more taps than fit: the chain goes through a buffer, chunk by chunk. */
-static void run_panel_in_chunks(const Split *split, const OctF32WindowTile *window_tile,
-                                const float *input, const OctF32Tile *whole) {
+/* Where a tile's rows are, and what they read. */
+typedef struct Source {
+    const OctF32WindowTile *window_tile;
+    const float *input;
+    const float **rows; /* [MAX_TAPS][mr]: of all taps if `fits`, else filled block by block */
+    bool fits;
+} Source;
+
+/* All blocks of a panel of a tile; between them the sums are in a buffer of their own, since the
+ * residual may lie where the output goes. */
+static void run_panel(const Split *split, const Source *source, const OctF32Tile *whole) {
     const OctF32Job *job = split->job;
-    const float *rows[MAX_TAPS * OCT_F32_MAX_ROWS];
-    float buffer[OCT_F32_MAX_ROWS * OCT_F32_MAX_COLUMNS];
-    size_t offsets[OCT_F32_MAX_ROWS];
-    for (size_t row = 0; row < split->mr; row++) {
-        offsets[row] = row * split->nr;
-    }
+    bool joined = source->window_tile->joined;
+    float sums[OCT_F32_MAX_ROWS * OCT_F32_MAX_COLUMNS];
     OctF32Tile tile = *whole;
-    tile.rows = rows;
-    tile.output = buffer;
-    tile.offsets = offsets;
+    tile.before = tile.output = sums;
+    tile.offsets = tile.before_offsets = split->dense;
     tile.residual = NULL;
     tile.minimum = -INFINITY;
     tile.maximum = INFINITY;
-    for (size_t tap = 0; tap < window_tile->taps; tap += MAX_TAPS) {
-        tile.taps = smaller(window_tile->taps - tap, MAX_TAPS);
-        oct_f32_window_rows(&job->window, window_tile, input, job->zero, split->mr, tap, tile.taps,
-                            rows);
+    OctF32Block block = oct_f32_first_block(&split->cut, joined);
+    for (;; oct_f32_next_block(&split->cut, joined, &block)) {
+        if (!source->fits) {
+            oct_f32_window_rows(&job->window, source->window_tile, source->input, job->zero,
+                                split->mr, block.first_tap, block.taps, source->rows);
+        }
+        tile.rows = source->rows + (source->fits ? block.first_tap * split->mr : 0);
+        tile.taps = block.taps;
+        tile.skip = block.skip;
+        tile.depth = block.depth;
+        tile.weights = whole->weights + block.k * split->nr;
+        if (block.last) {
+            tile.output = whole->output;
+            tile.offsets = whole->offsets;
+            tile.residual = whole->residual;
+            tile.minimum = whole->minimum;
+            tile.maximum = whole->maximum;
+        }
         job->gemm->kernel(&tile);
         tile.bias = NULL;
-        tile.weights += tile.taps * tile.depth * split->nr;
-    }
-    for (size_t row = 0; row < whole->row_count; row++) {
-        for (size_t column = 0; column < whole->column_count; column++) {
-            size_t at = whole->offsets[row] + column;
-            float value = buffer[offsets[row] + column];
-            value = whole->residual ? value + whole->residual[at] : value;
-            whole->output[at] = oct_f32_clamp(value, whole->minimum, whole->maximum);
+        if (block.last) {
+            return;
         }
     }
 }
@@ -119,38 +137,51 @@ static void set_panel(const Split *split, const OctF32Tile *whole, const float *
     tile->column_count = smaller(split->nr, job->columns - panel * split->nr);
 }
 
-/* The panels of a tile with its rows copied piece by piece to where they don't collide; between
- * the pieces the chains stay in the output. */
+/* A block of each row of a tile, as one tap. */
+static void copy_rows(const Split *split, const OctF32Block *block, const float *const *rows,
+                      size_t row_count, float *copy) {
+    for (size_t row = 0; row < row_count; row++) {
+        float *to = copy + row * COPY_STRIDE;
+        for (size_t tap = 0; tap < block->taps; tap++, to += block->depth) {
+            const float *from = rows[(block->first_tap + tap) * split->mr + row] + block->skip;
+            memcpy(to, from, block->depth * sizeof(float));
+        }
+    }
+}
+
+/* The panels of a tile with its rows copied block by block to where they don't collide; between
+ * the blocks the sums stay in the output. */
 static void run_copied(const Split *split, const OctF32Tile *whole, const float *packed,
-                       size_t first_panel, size_t end_panel, size_t *stint) {
+                       bool joined, size_t first_panel, size_t end_panel, size_t *stint) {
     float copy[OCT_F32_MAX_ROWS * COPY_STRIDE];
     const float *rows[OCT_F32_MAX_ROWS];
+    for (size_t row = 0; row < whole->row_count; row++) {
+        rows[row] = copy + row * COPY_STRIDE;
+    }
     OctF32Tile tile = *whole;
     tile.rows = rows;
     tile.taps = 1;
-    size_t k = 0;
+    tile.before_offsets = whole->offsets;
     size_t columns = (end_panel - first_panel) * split->nr;
-    for (size_t tap = 0; tap < whole->taps; tap++) {
-        for (size_t i = 0; i < whole->depth; i += COPY_DEPTH, k += tile.depth) {
-            if (oct_is_over_after(stint, split->mr * columns * COPY_DEPTH / MACS_PER_NS)) {
-                return;
-            }
-            tile.depth = smaller(whole->depth - i, COPY_DEPTH);
-            bool last = tap + 1 == whole->taps && i + tile.depth == whole->depth;
-            tile.minimum = last ? whole->minimum : -INFINITY;
-            tile.maximum = last ? whole->maximum : INFINITY;
-            for (size_t row = 0; row < whole->row_count; row++) {
-                rows[row] = copy + row * COPY_STRIDE;
-                memcpy(copy + row * COPY_STRIDE, whole->rows[tap * split->mr + row] + i,
-                       tile.depth * sizeof(float));
-            }
-            for (size_t panel = first_panel; panel < end_panel; panel++) {
-                set_panel(split, whole, packed, panel, &tile);
-                tile.weights += k * split->nr;
-                tile.bias = k ? NULL : tile.bias;
-                tile.residual = last ? tile.residual : NULL;
-                split->job->gemm->kernel(&tile);
-            }
+    OctF32Block block = oct_f32_first_block(&split->cut, joined);
+    for (;; oct_f32_next_block(&split->cut, joined, &block)) {
+        if (oct_is_over_after(stint, split->mr * columns * OCT_F32_BLOCK / MACS_PER_NS)) {
+            return;
+        }
+        tile.depth = block.taps * block.depth;
+        tile.minimum = block.last ? whole->minimum : -INFINITY;
+        tile.maximum = block.last ? whole->maximum : INFINITY;
+        copy_rows(split, &block, whole->rows, whole->row_count, copy);
+        for (size_t panel = first_panel; panel < end_panel; panel++) {
+            set_panel(split, whole, packed, panel, &tile);
+            tile.weights += block.k * split->nr;
+            tile.bias = block.k ? NULL : tile.bias;
+            tile.before = tile.output;
+            tile.residual = block.last ? tile.residual : NULL;
+            split->job->gemm->kernel(&tile);
+        }
+        if (block.last) {
+            return;
         }
     }
 }
@@ -177,15 +208,15 @@ static void run_gemm_tiles(const Split *split, size_t group, const float *input,
         oct_f32_window_tile(window, first, whole.row_count, true, &window_tile, offsets);
         whole.taps = window_tile.taps;
         whole.depth = window->channels * (window_tile.joined ? (size_t)window->axis[2].taps : 1);
-        bool fits = whole.taps <= MAX_TAPS;
-        if (fits) {
+        const Source source = {&window_tile, input, rows, whole.taps <= MAX_TAPS};
+        if (source.fits) {
             oct_f32_window_rows(window, &window_tile, input, job->zero, split->mr, 0, whole.taps,
                                 rows);
         }
-        /* unfinished chains must not overwrite a residual that is still to be read */
-        if (fits && split->copy && whole.row_count >= L1_WAYS &&
-            (!residual || whole.taps * whole.depth <= COPY_DEPTH)) {
-            run_copied(split, &whole, packed, first_panel, end_panel, &stint);
+        /* unfinished sums must not overwrite a residual that is still to be read */
+        if (source.fits && split->copy && whole.row_count >= L1_WAYS &&
+            (!residual || split->cut.whole)) {
+            run_copied(split, &whole, packed, window_tile.joined, first_panel, end_panel, &stint);
             continue;
         }
         OctF32Tile tile = whole;
@@ -195,10 +226,10 @@ static void run_gemm_tiles(const Split *split, size_t group, const float *input,
                 return;
             }
             set_panel(split, &whole, packed, panel, &tile);
-            if (fits) {
+            if (source.fits && split->cut.whole) {
                 job->gemm->kernel(&tile);
             } else {
-                run_panel_in_chunks(split, &window_tile, input, &tile);
+                run_panel(split, &source, &tile);
             }
         }
     }

@@ -13,14 +13,18 @@ static void tile_portable(const OctF32Tile *tile) {
         float *output = tile->output + tile->offsets[row];
         float sum[NR] = {0};
         for (size_t column = 0; column < tile->column_count; column++) {
-            sum[column] = tile->bias ? tile->bias[column] : output[column];
+            sum[column] = tile->bias ? tile->bias[column] : 0;
         }
         const float *weights = tile->weights;
         for (size_t tap = 0; tap < tile->taps; tap++) {
-            const float *a = tile->rows[tap * MR + row];
+            const float *a = tile->rows[tap * MR + row] + tile->skip;
             for (size_t i = 0; i < tile->depth; i++, weights += NR) {
                 oct_f32_fma_scalar(a[i], weights, sum);
             }
+        }
+        const float *before = tile->bias ? NULL : tile->before + tile->before_offsets[row];
+        for (size_t column = 0; before && column < tile->column_count; column++) {
+            sum[column] = before[column] + sum[column];
         }
         const float *residual = tile->residual ? tile->residual + tile->offsets[row] : NULL;
         for (size_t column = 0; column < tile->column_count; column++) {

@@ -1,8 +1,9 @@
 /* The f32 matrix-product family: one bundle of kernel and tile sizes an ISA level.
  *
- * Numerics, the same bits at every level (NaN payloads excepted): an output starts from its bias
- * and takes one fused multiply-add a weight, in ascending order of k; then the residual is added
- * (one rounding), then the value is clamped. */
+ * Numerics, the same bits at every level (NaN payloads excepted): the k of an output are cut into
+ * blocks (kernels/f32_blocks.h). A block is one chain of fused multiply-adds in ascending order of
+ * k; the first starts from the bias, the others from 0 and are added to what came before them (one
+ * rounding each). Then the residual is added (one rounding), then the value is clamped. */
 #ifndef OCT_KERNELS_F32_GEMM_H
 #define OCT_KERNELS_F32_GEMM_H
 
@@ -10,19 +11,22 @@
 
 enum { OCT_F32_MAX_ROWS = 16, OCT_F32_MAX_COLUMNS = 64 };
 
-/* The arguments of a kernel: at most mr x nr outputs. */
+/* The arguments of a kernel: one block of at most mr x nr outputs. */
 typedef struct OctF32Tile {
     const float *const *rows; /* [taps][mr] pointers, of which row_count are read a tap */
     size_t taps;              /* may be 0 */
-    size_t depth;             /* floats read at each pointer; k = tap * depth + i */
+    size_t skip;              /* floats left out at each pointer */
+    size_t depth;             /* floats read behind them; k = tap * depth + i */
     const float *weights;     /* [taps * depth][nr], zero-filled columns behind column_count */
-    const float *bias;        /* nr starting values; NULL: continue from what output holds */
+    const float *bias;        /* nr starting values; NULL: 0, and `before` is added at the end */
+    const float *before;      /* what the blocks before this one came to */
     float *output;
-    const float *residual;  /* same geometry as output, or NULL */
-    const size_t *offsets;  /* element offset of each row in output and residual */
-    size_t row_count;       /* 1..mr */
-    size_t column_count;    /* 1..nr */
-    float minimum, maximum; /* -INFINITY, INFINITY: no clamp */
+    const float *residual;        /* same geometry as output, or NULL */
+    const size_t *offsets;        /* element offset of each row in output and residual */
+    const size_t *before_offsets; /* likewise in `before`, which may be output itself */
+    size_t row_count;             /* 1..mr */
+    size_t column_count;          /* 1..nr */
+    float minimum, maximum;       /* -INFINITY, INFINITY: no clamp */
 } OctF32Tile;
 
 typedef void (*OctF32TileKernel)(const OctF32Tile *tile);

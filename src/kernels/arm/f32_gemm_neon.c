@@ -2,6 +2,7 @@
 #include "kernels/q8_unroll.h"
 
 #include <arm_neon.h>
+#include <string.h>
 
 /* 8 rows x 8 columns: 16 sums, 8 registers of four k of A, 2 vectors of weights. */
 enum { MR = 8, NR = 8 };
@@ -38,18 +39,16 @@ INLINE void store_row(const OctF32Tile *tile, size_t row, const float32x4_t *sum
     }
 }
 
-INLINE void load_row(const OctF32Tile *tile, size_t row, float32x4_t *sum) {
+INLINE void start_row(const OctF32Tile *tile, float32x4_t *sum) {
+    sum[0] = tile->bias ? vld1q_f32(tile->bias) : vdupq_n_f32(0);
+    sum[1] = tile->bias ? vld1q_f32(tile->bias + 4) : vdupq_n_f32(0);
+}
+
+INLINE void add_before(const OctF32Tile *tile, size_t row, float32x4_t *sum) {
     float values[NR] = {0};
-    if (tile->bias) {
-        sum[0] = vld1q_f32(tile->bias);
-        sum[1] = vld1q_f32(tile->bias + 4);
-        return;
-    }
-    for (size_t column = 0; column < tile->column_count; column++) {
-        values[column] = tile->output[tile->offsets[row] + column];
-    }
-    sum[0] = vld1q_f32(values);
-    sum[1] = vld1q_f32(values + 4);
+    memcpy(values, tile->before + tile->before_offsets[row], tile->column_count * sizeof(float));
+    sum[0] = vaddq_f32(vld1q_f32(values), sum[0]);
+    sum[1] = vaddq_f32(vld1q_f32(values + 4), sum[1]);
 }
 
 /* One k: a vector of weights times lane `lane` of each row's four values. */
@@ -65,14 +64,14 @@ INLINE void load_row(const OctF32Tile *tile, size_t row, float32x4_t *sum) {
 
 INLINE void run_rows(const OctF32Tile *tile, size_t rows) {
     float32x4_t sum[MR][2];
-    OCT_EACH_ROW(row, rows, { load_row(tile, row, sum[row]); });
+    OCT_EACH_ROW(row, rows, { start_row(tile, sum[row]); });
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
         size_t i = 0;
         for (; i + 4 <= tile->depth; i += 4, weights += 4 * NR) {
             float32x4_t a[MR];
-            OCT_EACH_ROW(row, rows, { a[row] = vld1q_f32(pointers[row] + i); });
+            OCT_EACH_ROW(row, rows, { a[row] = vld1q_f32(pointers[row] + tile->skip + i); });
             STEP(0);
             STEP(1);
             STEP(2);
@@ -82,10 +81,13 @@ INLINE void run_rows(const OctF32Tile *tile, size_t rows) {
             float32x4_t w0 = vld1q_f32(weights);
             float32x4_t w1 = vld1q_f32(weights + 4);
             OCT_EACH_ROW(row, rows, {
-                sum[row][0] = vfmaq_n_f32(sum[row][0], w0, pointers[row][i]);
-                sum[row][1] = vfmaq_n_f32(sum[row][1], w1, pointers[row][i]);
+                sum[row][0] = vfmaq_n_f32(sum[row][0], w0, pointers[row][tile->skip + i]);
+                sum[row][1] = vfmaq_n_f32(sum[row][1], w1, pointers[row][tile->skip + i]);
             });
         }
+    }
+    if (!tile->bias) {
+        OCT_EACH_ROW(row, rows, { add_before(tile, row, sum[row]); });
     }
     OCT_EACH_ROW(row, rows, { store_row(tile, row, sum[row]); });
 }

@@ -41,18 +41,19 @@ INLINE void store_rows(const OctF32Tile *tile, __m256 sum[ROWS][VECTORS], size_t
     });
 }
 
-INLINE void load_rows(const OctF32Tile *tile, __m256 sum[ROWS][VECTORS], size_t rows,
-                      size_t vectors, __m256i last) {
-    if (tile->bias) {
-        OCT_EACH_ROW(row, rows, {
-            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm256_loadu_ps(tile->bias + 8 * v); });
-        });
-        return;
-    }
+INLINE void start_rows(const float *bias, __m256 sum[ROWS][VECTORS], size_t rows, size_t vectors) {
+    OCT_EACH_VECTOR(v, vectors, {
+        __m256 start = bias ? _mm256_loadu_ps(bias + 8 * v) : _mm256_setzero_ps();
+        OCT_EACH_ROW(row, rows, { sum[row][v] = start; });
+    });
+}
+
+INLINE void add_before(const OctF32Tile *tile, __m256 sum[ROWS][VECTORS], size_t rows,
+                       size_t vectors, __m256i last) {
     OCT_EACH_ROW(row, rows, {
         OCT_EACH_VECTOR(v, vectors, {
-            const float *from = tile->output + tile->offsets[row] + 8 * v;
-            sum[row][v] = load(from, v + 1 < vectors, last);
+            const float *from = tile->before + tile->before_offsets[row] + 8 * v;
+            sum[row][v] = _mm256_add_ps(load(from, v + 1 < vectors, last), sum[row][v]);
         });
     });
 }
@@ -60,12 +61,12 @@ INLINE void load_rows(const OctF32Tile *tile, __m256 sum[ROWS][VECTORS], size_t 
 INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
     __m256 sum[ROWS][VECTORS];
     __m256i last = mask_of(tile->column_count - 8 * (vectors - 1));
-    load_rows(tile, sum, rows, vectors, last);
+    start_rows(tile->bias, sum, rows, vectors);
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
         const float *a[ROWS];
-        OCT_EACH_ROW(row, rows, { a[row] = pointers[row]; });
+        OCT_EACH_ROW(row, rows, { a[row] = pointers[row] + tile->skip; });
         for (size_t i = 0; i < tile->depth; i++, weights += NR) {
             __m256 w[VECTORS];
             OCT_EACH_VECTOR(v, vectors, { w[v] = _mm256_loadu_ps(weights + 8 * v); });
@@ -75,6 +76,9 @@ INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
                                 { sum[row][v] = _mm256_fmadd_ps(x, w[v], sum[row][v]); });
             });
         }
+    }
+    if (!tile->bias) {
+        add_before(tile, sum, rows, vectors, last);
     }
     if (tile->column_count < 8 * vectors) {
         store_rows(tile, sum, rows, vectors, last, false, tile->residual != NULL);

@@ -39,19 +39,20 @@ INLINE void store_rows(const OctF32Tile *tile, __m512 sum[MR][VECTORS], size_t r
     });
 }
 
-INLINE void load_rows(const OctF32Tile *tile, __m512 sum[MR][VECTORS], size_t rows, size_t vectors,
-                      __mmask16 last) {
-    if (tile->bias) {
-        OCT_EACH_OF_14(row, rows, {
-            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm512_loadu_ps(tile->bias + 16 * v); });
-        });
-        return;
-    }
+INLINE void start_rows(const float *bias, __m512 sum[MR][VECTORS], size_t rows, size_t vectors) {
+    OCT_EACH_VECTOR(v, vectors, {
+        __m512 start = bias ? _mm512_loadu_ps(bias + 16 * v) : _mm512_setzero_ps();
+        OCT_EACH_OF_14(row, rows, { sum[row][v] = start; });
+    });
+}
+
+INLINE void add_before(const OctF32Tile *tile, __m512 sum[MR][VECTORS], size_t rows, size_t vectors,
+                       __mmask16 last) {
     OCT_EACH_OF_14(row, rows, {
         OCT_EACH_VECTOR(v, vectors, {
             __mmask16 mask = v + 1 == vectors ? last : (__mmask16)0xFFFF;
-            const float *from = tile->output + tile->offsets[row] + 16 * v;
-            sum[row][v] = _mm512_maskz_loadu_ps(mask, from);
+            const float *from = tile->before + tile->before_offsets[row] + 16 * v;
+            sum[row][v] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, from), sum[row][v]);
         });
     });
 }
@@ -59,12 +60,12 @@ INLINE void load_rows(const OctF32Tile *tile, __m512 sum[MR][VECTORS], size_t ro
 INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
     __m512 sum[MR][VECTORS];
     __mmask16 last = (__mmask16)(0xFFFFu >> (16 * vectors - tile->column_count));
-    load_rows(tile, sum, rows, vectors, last);
+    start_rows(tile->bias, sum, rows, vectors);
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
         const float *a[MR];
-        OCT_EACH_OF_14(row, rows, { a[row] = pointers[row]; });
+        OCT_EACH_OF_14(row, rows, { a[row] = pointers[row] + tile->skip; });
         for (size_t i = 0; i < tile->depth; i++, weights += NR) {
             __m512 w[VECTORS];
             OCT_EACH_VECTOR(v, vectors, { w[v] = _mm512_loadu_ps(weights + 16 * v); });
@@ -74,6 +75,9 @@ INLINE void run_rows(const OctF32Tile *tile, size_t rows, size_t vectors) {
                                 { sum[row][v] = _mm512_fmadd_ps(x, w[v], sum[row][v]); });
             });
         }
+    }
+    if (!tile->bias) {
+        add_before(tile, sum, rows, vectors, last);
     }
     if (last != 0xFFFF) {
         store_rows(tile, sum, rows, vectors, last, false, tile->residual != NULL);
@@ -91,23 +95,14 @@ INLINE void run_half(const OctF32Tile *tile, size_t rows, size_t vectors) {
     __m256 half[MR];
     size_t start = 16 * vectors;
     __mmask8 last = (__mmask8)(0xFFu >> (start + 8 - tile->column_count));
-    if (tile->bias) {
-        OCT_EACH_OF_14(row, rows, {
-            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm512_loadu_ps(tile->bias + 16 * v); });
-            half[row] = _mm256_loadu_ps(tile->bias + start);
-        });
-    } else {
-        OCT_EACH_OF_14(row, rows, {
-            const float *from = tile->output + tile->offsets[row];
-            OCT_EACH_VECTOR(v, vectors, { sum[row][v] = _mm512_loadu_ps(from + 16 * v); });
-            half[row] = _mm256_maskz_loadu_ps(last, from + start);
-        });
-    }
+    start_rows(tile->bias, sum, rows, vectors);
+    __m256 half_start = tile->bias ? _mm256_loadu_ps(tile->bias + start) : _mm256_setzero_ps();
+    OCT_EACH_OF_14(row, rows, { half[row] = half_start; });
     const float *weights = tile->weights;
     const float *const *pointers = tile->rows;
     for (size_t tap = 0; tap < tile->taps; tap++, pointers += MR) {
         const float *a[MR];
-        OCT_EACH_OF_14(row, rows, { a[row] = pointers[row]; });
+        OCT_EACH_OF_14(row, rows, { a[row] = pointers[row] + tile->skip; });
         for (size_t i = 0; i < tile->depth; i++, weights += NR) {
             __m512 w[VECTORS];
             OCT_EACH_VECTOR(v, vectors, { w[v] = _mm512_loadu_ps(weights + 16 * v); });
@@ -119,6 +114,13 @@ INLINE void run_half(const OctF32Tile *tile, size_t rows, size_t vectors) {
                 half[row] = _mm256_fmadd_ps(_mm512_castps512_ps256(x), half_w, half[row]);
             });
         }
+    }
+    if (!tile->bias) {
+        add_before(tile, sum, rows, vectors, 0xFFFF);
+        OCT_EACH_OF_14(row, rows, {
+            const float *from = tile->before + tile->before_offsets[row] + start;
+            half[row] = _mm256_add_ps(_mm256_maskz_loadu_ps(last, from), half[row]);
+        });
     }
     __m256 minimum = _mm256_set1_ps(tile->minimum);
     __m256 maximum = _mm256_set1_ps(tile->maximum);
