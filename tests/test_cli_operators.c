@@ -1,21 +1,10 @@
 /* octet test, octet operators, and plugins. */
 #include "cli.h"
+#include "custom_operator.h"
 
 #include "ir/graph.h"
 #include "ir/op.h"
 #include "octet/octet.h"
-
-static OctetStatus infer_same(void *user, const OctetNode *node, const OctetTensorInfo *inputs,
-                              size_t input_count, OctetTensorInfo *outputs, size_t output_count,
-                              OctetDiagnostic *diagnostic) {
-    (void)user;
-    (void)node;
-    (void)input_count;
-    (void)output_count;
-    (void)diagnostic;
-    outputs[0] = inputs[0];
-    return OCTET_OK;
-}
 
 static OctetStatus run_nothing(void *user, const OctetNode *node, const OctetTensor *const *inputs,
                                size_t input_count, OctetTensor *const *outputs, size_t output_count,
