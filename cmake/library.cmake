@@ -85,8 +85,8 @@ if(OCTET_DATA)
     # liboctet hides its internals; those that the readers need are compiled in once more, hidden,
     # with liboctet's allocator and log
     list(APPEND OCTET_DATA_SOURCES src/base/arena.c src/base/convert.c src/base/diag.c
-      src/base/dtype.c src/base/file.c src/base/file_writer.c src/base/mapping.c src/base/mem.c
-      src/base/patience.c src/base/shape.c src/base/tensor.c)
+      src/base/dtype.c src/base/file.c src/base/file_writer.c src/base/float8.c src/base/mapping.c
+      src/base/mem.c src/base/patience.c src/base/shape.c src/base/tensor.c)
   endif()
   add_library(octet_data ${OCTET_DATA_SOURCES})
   set_source_files_properties(${OCTET_DATA} PROPERTIES COMPILE_DEFINITIONS OCTET_BUILDING)

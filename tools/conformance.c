@@ -15,6 +15,20 @@ static void fail_case(CaseOutcome *outcome, CaseResult result, const OctetDiagno
 
 /* ---- comparing ---- */
 
+static double float8_at(const OctetTensor *tensor, int64_t i) {
+    const OctetShape scalar = {.rank = 0};
+    OctetTensor *one = NULL, *wide = NULL;
+    double value = NAN;
+    if (octet_tensor_wrap(tensor->dtype, &scalar, (char *)tensor->data + i, 1, &one, NULL) ==
+            OCTET_OK &&
+        octet_tensor_cast(one, OCTET_F64, &wide, NULL) == OCTET_OK) {
+        value = *(const double *)wide->data;
+    }
+    octet_tensor_free(wide);
+    octet_tensor_free(one);
+    return value;
+}
+
 static double number_at(const OctetTensor *tensor, int64_t i) {
     const char *at = (const char *)tensor->data + (size_t)i * octet_dtype_size(tensor->dtype);
     float f32;
@@ -36,6 +50,11 @@ static double number_at(const OctetTensor *tensor, int64_t i) {
     case OCTET_S64:
         memcpy(&wide, at, sizeof wide);
         return (double)wide;
+    case OCTET_F8E4M3FN:
+    case OCTET_F8E4M3FNUZ:
+    case OCTET_F8E5M2:
+    case OCTET_F8E5M2FNUZ:
+        return float8_at(tensor, i);
     default: /* unsigned, on a little-endian machine */
         memcpy(&wide, at, octet_dtype_size(tensor->dtype));
         return (double)(uint64_t)wide;

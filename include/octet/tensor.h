@@ -11,7 +11,8 @@ extern "C" {
 #define OCTET_MAX_RANK 8
 
 /* Element types, numbered as in ONNX's TensorProto.DataType. f16, bf16 and f64 exist in files
- * and in Cast; the engine computes them in f32. Four-bit types are held one a byte. */
+ * and in Cast; the engine computes them in f32. 8-bit floats stay what they are: operators convert
+ * and move them, none computes in them. Four-bit types are held one a byte. */
 typedef enum OctetDType {
     OCTET_DTYPE_NONE = 0,
     OCTET_F32 = 1,
@@ -28,6 +29,10 @@ typedef enum OctetDType {
     OCTET_U32 = 12,
     OCTET_U64 = 13,
     OCTET_BF16 = 16,
+    OCTET_F8E4M3FN = 17,
+    OCTET_F8E4M3FNUZ = 18,
+    OCTET_F8E5M2 = 19,
+    OCTET_F8E5M2FNUZ = 20,
     OCTET_U4 = 21,
     OCTET_S4 = 22
 } OctetDType;

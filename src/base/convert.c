@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/float8.h"
 #include "base/tensor.h"
 
 #include <math.h>
@@ -59,6 +60,9 @@ static double read_float(OctetDType type, const char *source) {
     float f32;
     double f64;
     uint16_t half;
+    if (oct_dtype_is_float8(type)) {
+        return (double)oct_float8_decode(type, (uint8_t)*source);
+    }
     switch (type) {
     case OCTET_F32:
         memcpy(&f32, source, sizeof f32);
@@ -107,7 +111,8 @@ static int64_t read_integer(OctetDType type, const char *source) {
 }
 
 static bool is_float(OctetDType type) {
-    return type == OCTET_F32 || type == OCTET_F64 || type == OCTET_F16 || type == OCTET_BF16;
+    return type == OCTET_F32 || type == OCTET_F64 || type == OCTET_F16 || type == OCTET_BF16 ||
+           oct_dtype_is_float8(type);
 }
 
 static void write_float(OctetDType type, char *destination, double value) {
@@ -179,6 +184,27 @@ static void widen(OctetDType from, const void *source, int32_t *out, int64_t cou
     }
 }
 
+OctetStatus oct_convert_to_float8(OctetDType to, void *destination, OctetDType from,
+                                  const void *source, int64_t count, bool saturate,
+                                  OctetDiagnostic *diagnostic) {
+    uint8_t *out = destination;
+    const char *in = source;
+    if (to == from || octet_dtype_size(from) == 0) {
+        return oct_convert(to, destination, from, source, count, diagnostic);
+    }
+    for (int64_t i = 0; i < count; i++, in += octet_dtype_size(from)) {
+        double value;
+        if (is_float(from)) {
+            value = read_float(from, in);
+        } else {
+            int64_t whole = read_integer(from, in);
+            value = from == OCTET_U64 ? (double)(uint64_t)whole : (double)whole;
+        }
+        out[i] = oct_float8_encode(to, value, saturate);
+    }
+    return OCTET_OK;
+}
+
 OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const void *source,
                         int64_t count, OctetDiagnostic *diagnostic) {
     size_t to_size = octet_dtype_size(to);
@@ -196,6 +222,9 @@ OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const
     if (to == OCTET_S32 && (from == OCTET_U8 || from == OCTET_S8)) {
         widen(from, source, destination, count);
         return OCTET_OK;
+    }
+    if (oct_dtype_is_float8(to)) {
+        return oct_convert_to_float8(to, destination, from, source, count, true, diagnostic);
     }
     char *out = destination;
     const char *in = source;

@@ -20,6 +20,10 @@ static const struct {
     {OCTET_U32, "u32", 4, 0, UINT32_MAX},
     {OCTET_U64, "u64", 8, 0, INT64_MAX},
     {OCTET_BF16, "bf16", 2, 0, 0},
+    {OCTET_F8E4M3FN, "f8e4m3fn", 1, 0, 0},
+    {OCTET_F8E4M3FNUZ, "f8e4m3fnuz", 1, 0, 0},
+    {OCTET_F8E5M2, "f8e5m2", 1, 0, 0},
+    {OCTET_F8E5M2FNUZ, "f8e5m2fnuz", 1, 0, 0},
     {OCTET_U4, "u4", 1, 0, 15},
     {OCTET_S4, "s4", 1, -8, 7},
 };

@@ -13,7 +13,7 @@ OctetStatus oct_tensor_bytes(OctetDType dtype, const OctetShape *shape, size_t *
 OctetDType oct_dtype_computed(OctetDType dtype);
 
 /* Converts `count` elements as ONNX's Cast does: float to integer truncates toward zero and
- * saturates (NaN gives 0), to bool is "not 0", integer to integer wraps. */
+ * saturates (NaN gives 0), to bool is "not 0", integer to integer wraps, 8-bit floats saturate. */
 OctetStatus oct_convert(OctetDType to, void *destination, OctetDType from, const void *source,
                         int64_t count, OctetDiagnostic *diagnostic);
 

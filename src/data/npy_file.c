@@ -2,6 +2,7 @@
 #include "octet/data.h"
 
 #include "base/diag.h"
+#include "base/float8.h"
 #include "base/mem.h"
 #include "data/npy.h"
 
@@ -89,7 +90,7 @@ OctetStatus octet_npy_write(const char *path, const OctetTensor *tensor,
     OctetTensor *widened = NULL;
     OctFileWriter *writer = NULL;
     char header[1024];
-    if (tensor->dtype == OCTET_BF16) {
+    if (tensor->dtype == OCTET_BF16 || oct_dtype_is_float8(tensor->dtype)) {
         OCT_TRY(octet_tensor_cast(tensor, OCTET_F32, &widened, diagnostic));
         tensor = widened;
     }

@@ -2,6 +2,7 @@
 
 #include "base/diag.h"
 #include "base/file.h"
+#include "base/float8.h"
 #include "base/mem.h"
 #include "base/tensor.h"
 #include "data/rows.h"
@@ -244,7 +245,8 @@ OctetStatus octet_image_read(const char *path, const OctetPreprocess *preprocess
 }
 
 static bool is_float(OctetDType dtype) {
-    return dtype == OCTET_F32 || dtype == OCTET_F64 || dtype == OCTET_F16 || dtype == OCTET_BF16;
+    return dtype == OCTET_F32 || dtype == OCTET_F64 || dtype == OCTET_F16 || dtype == OCTET_BF16 ||
+           oct_dtype_is_float8(dtype);
 }
 
 static bool is_identity(const OctetPreprocess *preprocess) {

@@ -45,6 +45,7 @@ OctetStatus oct_prepare_node(OctetSession *session, const OctGraph *graph, const
                           .table_limit = table_limit,
                           .diagnostic = &own};
     OCT_TRY(oct_go_on(diagnostic));
+    OCT_TRY(oct_check_float8(node, diagnostic));
     OctetStatus status = node->op->prepare(&prepare, op);
     bool known = status == OCTET_ERROR_UNSUPPORTED && computes_on_grids(node) &&
                  !node->keep_float && oct_graph_find_node(session->base, node->name);

@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/float8.h"
 #include "base/patience.h"
 #include "ir/findings.h"
 #include "ir/op.h"
@@ -41,6 +42,27 @@ static OctetStatus merge(OctValue *value, OctetDType dtype, const OctetShape *de
     return OCTET_OK;
 }
 
+static OctetStatus deny_float8(const OctNode *node, OctValue *const *values, int32_t count,
+                               OctetDiagnostic *diagnostic) {
+    for (int32_t k = 0; k < count; k++) {
+        if (values[k] && oct_dtype_is_float8(values[k]->dtype)) {
+            return oct_fail_node(diagnostic, OCTET_ERROR_UNSUPPORTED, node->name,
+                                 "%s of opset %d has no %s form (%s)", node->op_type,
+                                 (int)node->opset, octet_dtype_name(values[k]->dtype),
+                                 values[k]->name);
+        }
+    }
+    return OCTET_OK;
+}
+
+OctetStatus oct_check_float8(const OctNode *node, OctetDiagnostic *diagnostic) {
+    if (node->op->flags & OCT_OP_FLOAT8) {
+        return OCTET_OK;
+    }
+    OCT_TRY(deny_float8(node, node->inputs, node->input_count, diagnostic));
+    return deny_float8(node, node->outputs, node->output_count, diagnostic);
+}
+
 static OctetStatus infer_node(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
     enum { FEW = 8 };
     OctetShape few_shapes[FEW];
@@ -63,7 +85,7 @@ static OctetStatus infer_node(OctGraph *graph, OctNode *node, OctetDiagnostic *d
             OCT_TRY(merge(node->outputs[k], few_types[k], &few_shapes[k], diagnostic));
         }
     }
-    return OCTET_OK;
+    return oct_check_float8(node, diagnostic);
 }
 
 OctetStatus oct_graph_infer(OctGraph *graph, OctetDiagnostic *diagnostic) {

@@ -71,7 +71,9 @@ enum {
     OCT_OP_BROADCAST = 1 << 8, /* elementwise with numpy broadcasting over its inputs */
     /* Run by the engine itself (engine/control.c, engine/sequence.c): it has child graphs, or takes
      * or gives what is no tensor. prepare is never called. */
-    OCT_OP_ENGINE = 1 << 9
+    OCT_OP_ENGINE = 1 << 9,
+    /* Takes and gives 8-bit floats, as ONNX says; to all others oct_check_float8 denies them. */
+    OCT_OP_FLOAT8 = 1 << 10
 };
 
 typedef struct OctOp {
@@ -93,6 +95,9 @@ typedef struct OctOp {
 
 /* Looks an operator up; NULL if Octet lacks it at that version (see src/ops/table.c). */
 const OctOp *oct_op_find(const char *domain, const char *name, int64_t opset);
+/* OCTET_ERROR_UNSUPPORTED if a node takes or gives 8-bit floats and its operator can't. Types that
+ * are not known yet pass: resolving, inference and preparing all ask. */
+OctetStatus oct_check_float8(const OctNode *node, OctetDiagnostic *diagnostic);
 /* Sets node->op in the graph and its children and runs the checks. A node that Octet can't run is
  * a fault of it (ir/findings.h): an error, or noted and left with op NULL. */
 OctetStatus oct_graph_resolve(OctGraph *graph, OctetDiagnostic *diagnostic);

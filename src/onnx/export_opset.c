@@ -2,14 +2,15 @@
  * replaced, defaults that changed. Changes that only add (new types, new optional attributes with
  * the old meaning as default) need nothing. Source: ONNX's Changelog.md. */
 #include "base/diag.h"
+#include "base/float8.h"
 #include "onnx/export.h"
 
 #include <math.h>
 #include <string.h>
 
 /* The oldest version that runtimes promise to read; the first ones that have per-channel scales,
- * and 4-bit and 16-bit ones. */
-enum { OPSET_OLDEST = 7, OPSET_PER_AXIS = 13, OPSET_ALL_WIDTHS = 21 };
+ * 8-bit floats, and 4-bit and 16-bit integers. */
+enum { OPSET_OLDEST = 7, OPSET_PER_AXIS = 13, OPSET_FLOAT8 = 19, OPSET_ALL_WIDTHS = 21 };
 
 typedef struct Raise {
     OctGraph *graph;
@@ -325,7 +326,7 @@ OctetStatus oct_export_raise_opset(OctGraph *graph, int32_t opset, OctetDiagnost
 
 static int64_t needed_by_value(const OctValue *value, const OctetSaveOptions *options) {
     if (!oct_value_quantized(value)) {
-        return 0;
+        return oct_dtype_is_float8(value->dtype) ? OPSET_FLOAT8 : 0;
     }
     switch (oct_value_storage(value)) {
     case OCTET_U4:

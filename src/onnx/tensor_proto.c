@@ -11,8 +11,8 @@
 #endif
 
 bool oct_dtype_from_proto(int32_t number, OctetDType *dtype) {
-    bool known = (number >= OCTET_F32 && number <= OCTET_U64) || number == OCTET_BF16 ||
-                 number == OCTET_U4 || number == OCTET_S4;
+    bool known = (number >= OCTET_F32 && number <= OCTET_U64) ||
+                 (number >= OCTET_BF16 && number <= OCTET_S4);
     *dtype = known ? (OctetDType)number : OCTET_DTYPE_NONE;
     return known;
 }

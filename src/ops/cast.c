@@ -1,5 +1,6 @@
 /* Conversion of types: Cast, CastLike. Floats of other widths are held in f32; casting to one of
  * them rounds to its precision. */
+#include "base/float8.h"
 #include "ops/ops.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@ static OctetStatus check_cast(const OctGraph *graph, const OctNode *node,
         return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node, "casts to type %d",
                            (int)oct_node_int(node, "to", 0));
     }
-    return oct_check_type(node, 0, OCT_TYPES_ANY, diagnostic);
+    return oct_check_type(node, 0, OCT_TYPES_ANY | OCT_TYPES_FLOAT8, diagnostic);
 }
 
 static OctetStatus infer_cast(OctGraph *graph, OctNode *node, OctetDiagnostic *diagnostic) {
@@ -52,6 +53,11 @@ static OctetStatus narrow(OctetDType to, float *data, int64_t count, OctetDiagno
 static OctetStatus run_cast(void *state, const OctRun *run) {
     OctetDType to = target_of(state);
     int64_t count = oct_view_count(&run->inputs[0]);
+    if (oct_dtype_is_float8(to)) {
+        return oct_convert_to_float8(to, run->outputs[0].data, run->inputs[0].dtype,
+                                     run->inputs[0].data, count,
+                                     oct_node_int(state, "saturate", 1) != 0, run->diagnostic);
+    }
     OCT_TRY(oct_convert(run->outputs[0].dtype, run->outputs[0].data, run->inputs[0].dtype,
                         run->inputs[0].data, count, run->diagnostic));
     return to == OCTET_F16 || to == OCTET_BF16
@@ -67,7 +73,8 @@ static OctetStatus prepare_cast(const OctPrepare *prepare, OctPreparedOp *prepar
 }
 
 const OctOp oct_ops_cast[] = {
-    {"", "Cast", 6, 0, OCT_OP_ELEMENTWISE, 1, 1, 1, 1, check_cast, infer_cast, prepare_cast},
-    {"", "CastLike", 15, 0, 0, 2, 2, 1, 1, check_cast, infer_cast, prepare_cast},
+    {"", "Cast", 6, 0, OCT_OP_ELEMENTWISE | OCT_OP_FLOAT8, 1, 1, 1, 1, check_cast, infer_cast,
+     prepare_cast},
+    {"", "CastLike", 15, 0, OCT_OP_FLOAT8, 2, 2, 1, 1, check_cast, infer_cast, prepare_cast},
 };
 OCT_OPS_COUNT(cast);

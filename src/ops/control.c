@@ -122,14 +122,12 @@ static OctetStatus prepare_control(const OctPrepare *prepare, OctPreparedOp *pre
                        "is run by the engine alone");
 }
 
+#define FLAGS (OCT_OP_DYNAMIC | OCT_OP_ENGINE | OCT_OP_FLOAT8)
+
 const OctOp oct_ops_control[] = {
-    {"", "If", 1, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 1, 1, 1, -1, check_if, infer_if,
-     prepare_control},
-    {"", "Loop", 1, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 0, -1, 0, -1, check_loop, infer_loop,
-     prepare_control},
-    {"", "Scan", 8, 8, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 0, -1, 1, -1, check_loop, infer_scan,
-     prepare_control},
-    {"", "Scan", 9, 0, OCT_OP_DYNAMIC | OCT_OP_ENGINE, 1, -1, 1, -1, check_loop, infer_scan,
-     prepare_control},
+    {"", "If", 1, 0, FLAGS, 1, 1, 1, -1, check_if, infer_if, prepare_control},
+    {"", "Loop", 1, 0, FLAGS, 0, -1, 0, -1, check_loop, infer_loop, prepare_control},
+    {"", "Scan", 8, 8, FLAGS, 0, -1, 1, -1, check_loop, infer_scan, prepare_control},
+    {"", "Scan", 9, 0, FLAGS, 1, -1, 1, -1, check_loop, infer_scan, prepare_control},
 };
 OCT_OPS_COUNT(control);

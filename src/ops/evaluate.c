@@ -137,6 +137,9 @@ OctetStatus oct_node_evaluate(OctGraph *graph, OctNode *node, size_t max_bytes,
         status = bind(&evaluation);
     }
     if (status == OCTET_OK) {
+        status = oct_check_float8(node, diagnostic);
+    }
+    if (status == OCTET_OK) {
         status = node->op->prepare(&prepare, &prepared);
     }
     if (status == OCTET_OK) {

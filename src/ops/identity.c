@@ -60,7 +60,9 @@ static OctetStatus prepare_copy(const OctPrepare *prepare, OctPreparedOp *prepar
     return OCTET_OK;
 }
 
-#define FLAGS (OCT_OP_ELEMENTWISE | OCT_OP_MOVES_DATA | OCT_OP_INT8 | OCT_OP_INPLACE | OCT_OP_VIEW)
+#define FLAGS                                                                                      \
+    (OCT_OP_FLOAT8 | OCT_OP_ELEMENTWISE | OCT_OP_MOVES_DATA | OCT_OP_INT8 | OCT_OP_INPLACE |       \
+     OCT_OP_VIEW)
 
 const OctOp oct_ops_identity[] = {
     {"", "Identity", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_identity, prepare_copy},

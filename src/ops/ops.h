@@ -31,7 +31,7 @@ OctetStatus oct_check_inner(const OctGraph *graph, const OctNode *node,
                             OctetDiagnostic *diagnostic);
 
 /* ---- types ---- */
-bool oct_dtype_is_float(OctetDType dtype);   /* f32, f64, f16, bf16 */
+bool oct_dtype_is_float(OctetDType dtype);   /* f32, f64, f16, bf16: no 8-bit floats */
 bool oct_dtype_is_integer(OctetDType dtype); /* 4 to 64 bits, bool not included */
 bool oct_dtype_is_signed(OctetDType dtype);  /* signed integers */
 
@@ -93,7 +93,8 @@ enum {
     OCT_TYPES_FLOAT = 1 << 0,
     OCT_TYPES_INTEGER = 1 << 1,
     OCT_TYPES_BOOL = 1 << 2,
-    OCT_TYPES_ANY = 7
+    OCT_TYPES_ANY = 7,
+    OCT_TYPES_FLOAT8 = 1 << 3 /* for operators that are OCT_OP_FLOAT8 */
 };
 OctetStatus oct_check_type(const OctNode *node, int32_t input, uint32_t types,
                            OctetDiagnostic *diagnostic);

@@ -278,7 +278,7 @@ static OctetStatus prepare_pad(const OctPrepare *prepare, OctPreparedOp *prepare
                                    prepare->diagnostic);
 }
 
-#define FLAGS (OCT_OP_MOVES_DATA | OCT_OP_INT8)
+#define FLAGS (OCT_OP_FLOAT8 | OCT_OP_MOVES_DATA | OCT_OP_INT8)
 
 const OctOp oct_ops_pad[] = {
     {"", "Pad", 1, 10, FLAGS, 1, 1, 1, 1, check_pad, infer_pad, prepare_pad},

@@ -1,6 +1,7 @@
 /* QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear as operators of their own, where
  * import could not make them a property of a tensor. */
 #include "ops/quantize.h"
+#include "base/float8.h"
 #include "kernels/f32_rows.h"
 #include "ops/layout.h"
 
@@ -17,6 +18,17 @@ typedef struct Linear {
     size_t zero_offset, real_offset; /* in the workspace: zero points as s32, x as f32 */
 } Linear;
 
+/* ONNX defines 8-bit floats with zero points of 0 only. Others pass. */
+static bool zero_points_fit(OctetDType dtype, const void *data, int64_t count) {
+    bool fit = true;
+    for (int64_t i = 0; fit && oct_dtype_is_float8(dtype) && i < count; i++) {
+        fit = oct_float8_decode(dtype, ((const uint8_t *)data)[i]) == 0;
+    }
+    return fit;
+}
+
+static const char no_zero[] = "has a zero point that is not 0, which 8-bit floats can't have";
+
 static OctetStatus run_linear(void *state, const OctRun *run) {
     const Linear *linear = state;
     const float *scale = run->inputs[1].data;
@@ -24,6 +36,9 @@ static OctetStatus run_linear(void *state, const OctRun *run) {
     int64_t parameters = (int64_t)linear->grid.parameter_count;
     if (run->input_count > 2 && run->inputs[2].data) {
         zero_point = oct_workspace_at(run, linear->zero_offset);
+        if (!zero_points_fit(run->inputs[2].dtype, run->inputs[2].data, parameters)) {
+            return oct_fail(run->diagnostic, OCTET_ERROR_UNSUPPORTED, no_zero);
+        }
         OCT_TRY(oct_convert(OCTET_S32, zero_point, run->inputs[2].dtype, run->inputs[2].data,
                             parameters, run->diagnostic));
     }
@@ -73,8 +88,15 @@ static OctetStatus prepare_linear(const OctPrepare *prepare, OctPreparedOp *prep
     OCT_TRY(oct_grid_make(node, dtype, &x->shape, oct_node_int(node, "axis", 1),
                           oct_node_int(node, "block_size", 0), &scale->shape, &linear->grid,
                           diagnostic));
+    linear->grid.overflows = oct_node_int(node, "saturate", 1) == 0;
     if (zero) {
         int64_t count;
+        OctetDType own = oct_value_storage(zero);
+        if (own != dtype && (oct_dtype_is_float8(own) || oct_dtype_is_float8(dtype))) {
+            return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
+                               "has zero points of %s for %s", octet_dtype_name(own),
+                               octet_dtype_name(dtype));
+        }
         if (!octet_shape_count(&zero->shape, &count) ||
             (size_t)count != linear->grid.parameter_count) {
             return oct_fail_op(diagnostic, OCTET_ERROR_SHAPE, node,
@@ -104,6 +126,10 @@ static OctetStatus check_linear(const OctGraph *graph, const OctNode *node,
         !oct_grid_dtype((OctetDType)dtype)) {
         return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node,
                            "an output type of number %" PRId64 " is not supported", dtype);
+    }
+    const OctetTensor *zero = oct_value_tensor(oct_node_input(node, 2));
+    if (zero && !zero_points_fit(zero->dtype, zero->data, (int64_t)zero->bytes)) {
+        return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node, no_zero);
     }
     return OCTET_OK;
 }
@@ -186,12 +212,13 @@ static OctetStatus infer_dynamic(OctGraph *graph, OctNode *node, OctetDiagnostic
 }
 
 const OctOp oct_ops_quantize[] = {
-    {"", "QuantizeLinear", 10, 0, 0, 2, 3, 1, 1, check_linear, infer_quantize_linear,
+    {"", "QuantizeLinear", 10, 0, OCT_OP_FLOAT8, 2, 3, 1, 1, check_linear, infer_quantize_linear,
      prepare_linear},
-    {"", "DequantizeLinear", 10, 0, 0, 2, 3, 1, 1, check_linear, infer_real, prepare_linear},
-    {"com.microsoft", "QuantizeLinear", 1, 0, 0, 2, 3, 1, 1, check_linear, infer_quantize_linear,
+    {"", "DequantizeLinear", 10, 0, OCT_OP_FLOAT8, 2, 3, 1, 1, check_linear, infer_real,
      prepare_linear},
-    {"com.microsoft", "DequantizeLinear", 1, 0, 0, 2, 3, 1, 1, check_linear, infer_real,
+    {"com.microsoft", "QuantizeLinear", 1, 0, OCT_OP_FLOAT8, 2, 3, 1, 1, check_linear,
+     infer_quantize_linear, prepare_linear},
+    {"com.microsoft", "DequantizeLinear", 1, 0, OCT_OP_FLOAT8, 2, 3, 1, 1, check_linear, infer_real,
      prepare_linear},
     {"", "DynamicQuantizeLinear", 11, 0, 0, 1, 1, 3, 3, NULL, infer_dynamic, prepare_dynamic},
 };

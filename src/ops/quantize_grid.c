@@ -1,3 +1,4 @@
+#include "base/float8.h"
 #include "kernels/q8_vector.h"
 #include "ops/quantize.h"
 
@@ -6,7 +7,8 @@
 
 bool oct_grid_dtype(OctetDType dtype) {
     return dtype == OCTET_U8 || dtype == OCTET_S8 || dtype == OCTET_U16 || dtype == OCTET_S16 ||
-           dtype == OCTET_U4 || dtype == OCTET_S4 || dtype == OCTET_S32;
+           dtype == OCTET_U4 || dtype == OCTET_S4 || dtype == OCTET_S32 ||
+           oct_dtype_is_float8(dtype);
 }
 
 static OctetStatus misfit(const OctNode *node, const OctetShape *shape, const OctetShape *scales,
@@ -157,11 +159,32 @@ static void locate(const Work *work, size_t index, size_t *begin, size_t *end, s
                  row % grid->axis / grid->block * grid->axis_stride + from * grid->inner_stride;
 }
 
+static void quantize_float8(const Work *work, size_t begin, size_t end, size_t parameter) {
+    const OctGrid *grid = work->grid;
+    for (size_t i = begin; i < end; i++, parameter += grid->inner_stride) {
+        float value = work->reals_in[i] / work->scale[parameter];
+        ((uint8_t *)work->integers_out)[i] =
+            oct_float8_encode(grid->dtype, (double)value, !grid->overflows);
+    }
+}
+
+static void dequantize_float8(const Work *work, size_t begin, size_t end, size_t parameter) {
+    const OctGrid *grid = work->grid;
+    for (size_t i = begin; i < end; i++, parameter += grid->inner_stride) {
+        uint8_t code = ((const uint8_t *)work->integers_in)[i];
+        work->reals_out[i] = oct_float8_decode(grid->dtype, code) * work->scale[parameter];
+    }
+}
+
 static void quantize_piece(void *user, size_t index) {
     const Work *work = user;
     const OctGrid *grid = work->grid;
     size_t begin, end, parameter;
     locate(work, index, &begin, &end, &parameter);
+    if (oct_dtype_is_float8(grid->dtype)) {
+        quantize_float8(work, begin, end, parameter);
+        return;
+    }
     if (grid->dtype == OCTET_U8 && grid->inner_stride == 0) {
         int32_t zero_point = work->zero_point ? work->zero_point[parameter] : 0;
         oct_q8_vector_ops(work->cpu)->quantize(work->reals_in + begin, work->scale[parameter],
@@ -182,6 +205,10 @@ static void dequantize_piece(void *user, size_t index) {
     const OctGrid *grid = work->grid;
     size_t begin, end, parameter;
     locate(work, index, &begin, &end, &parameter);
+    if (oct_dtype_is_float8(grid->dtype)) {
+        dequantize_float8(work, begin, end, parameter);
+        return;
+    }
     if (grid->dtype == OCTET_U8 && grid->inner_stride == 0) {
         int32_t zero_point = work->zero_point ? work->zero_point[parameter] : 0;
         oct_q8_vector_ops(work->cpu)->dequantize((const uint8_t *)work->integers_in + begin,

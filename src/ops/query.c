@@ -392,11 +392,12 @@ static OctetStatus prepare_range(const OctPrepare *prepare, OctPreparedOp *prepa
 }
 
 const OctOp oct_ops_query[] = {
-    {"", "Shape", 1, 0, 0, 1, 1, 1, 1, NULL, infer_shape, prepare_shape},
-    {"", "Size", 1, 0, 0, 1, 1, 1, 1, NULL, infer_size, prepare_size},
-    {"", "Constant", 1, 0, 0, 0, 0, 1, 1, check_constant, infer_constant, prepare_constant},
-    {"", "ConstantOfShape", 9, 0, OCT_OP_DYNAMIC, 1, 1, 1, 1, check_constant_of_shape,
-     infer_constant_of_shape, prepare_constant_of_shape},
+    {"", "Shape", 1, 0, OCT_OP_FLOAT8, 1, 1, 1, 1, NULL, infer_shape, prepare_shape},
+    {"", "Size", 1, 0, OCT_OP_FLOAT8, 1, 1, 1, 1, NULL, infer_size, prepare_size},
+    {"", "Constant", 1, 0, OCT_OP_FLOAT8, 0, 0, 1, 1, check_constant, infer_constant,
+     prepare_constant},
+    {"", "ConstantOfShape", 9, 0, OCT_OP_DYNAMIC | OCT_OP_FLOAT8, 1, 1, 1, 1,
+     check_constant_of_shape, infer_constant_of_shape, prepare_constant_of_shape},
     {"", "EyeLike", 9, 0, 0, 1, 1, 1, 1, NULL, infer_eye, prepare_eye},
     {"", "Range", 11, 0, OCT_OP_DYNAMIC, 3, 3, 1, 1, NULL, infer_range, prepare_range},
 };

@@ -301,7 +301,9 @@ static OctetStatus prepare_reshaped(const OctPrepare *prepare, OctPreparedOp *pr
     return OCTET_OK;
 }
 
-#define FLAGS (OCT_OP_MOVES_DATA | OCT_OP_INT8 | OCT_OP_VIEW | OCT_OP_INPLACE | OCT_OP_DYNAMIC)
+#define FLAGS                                                                                      \
+    (OCT_OP_FLOAT8 | OCT_OP_MOVES_DATA | OCT_OP_INT8 | OCT_OP_VIEW | OCT_OP_INPLACE |              \
+     OCT_OP_DYNAMIC)
 
 const OctOp oct_ops_reshape[] = {
     {"", "Reshape", 1, 4, FLAGS, 1, 1, 1, 1, NULL, infer_reshaped, prepare_reshaped},

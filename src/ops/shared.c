@@ -1,6 +1,8 @@
 /* Types, shapes, lists of integers: see ops.h. */
 #include "ops/ops.h"
 
+#include "base/float8.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +26,7 @@ bool oct_dtype_is_float(OctetDType dtype) {
 
 bool oct_dtype_is_integer(OctetDType dtype) {
     return dtype != OCTET_DTYPE_NONE && dtype != OCTET_STRING && dtype != OCTET_BOOL &&
-           !oct_dtype_is_float(dtype);
+           !oct_dtype_is_float(dtype) && !oct_dtype_is_float8(dtype);
 }
 
 bool oct_dtype_is_signed(OctetDType dtype) {
@@ -267,7 +269,8 @@ OctetStatus oct_check_type(const OctNode *node, int32_t input, uint32_t types,
     bool ok = dtype == OCTET_DTYPE_NONE ||
               ((types & OCT_TYPES_FLOAT) && oct_dtype_is_float(dtype)) ||
               ((types & OCT_TYPES_INTEGER) && oct_dtype_is_integer(dtype)) ||
-              ((types & OCT_TYPES_BOOL) && dtype == OCTET_BOOL);
+              ((types & OCT_TYPES_BOOL) && dtype == OCTET_BOOL) ||
+              ((types & OCT_TYPES_FLOAT8) && oct_dtype_is_float8(dtype));
     if (ok) {
         return OCTET_OK;
     }

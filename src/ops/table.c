@@ -98,6 +98,7 @@ static OctetStatus resolve_node(OctGraph *graph, OctNode *node, OctetDiagnostic 
         return fail_missing(node, diagnostic);
     }
     OCT_TRY(check_counts(node, diagnostic));
+    OCT_TRY(oct_check_float8(node, diagnostic));
     return node->op->check ? node->op->check(graph, node, diagnostic) : OCTET_OK;
 }
 

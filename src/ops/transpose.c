@@ -180,7 +180,8 @@ static OctetStatus prepare_space(const OctPrepare *prepare, OctPreparedOp *prepa
 #define FLAGS (OCT_OP_MOVES_DATA | OCT_OP_INT8)
 
 const OctOp oct_ops_transpose[] = {
-    {"", "Transpose", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_transpose, prepare_transpose},
+    {"", "Transpose", 1, 0, FLAGS | OCT_OP_FLOAT8, 1, 1, 1, 1, NULL, infer_transpose,
+     prepare_transpose},
     {"", "DepthToSpace", 1, 0, FLAGS | OCT_OP_LAYOUT, 1, 1, 1, 1, check_space, infer_space,
      prepare_space},
     {"", "SpaceToDepth", 1, 0, FLAGS | OCT_OP_LAYOUT, 1, 1, 1, 1, check_space, infer_space,

@@ -235,10 +235,22 @@ static const char *torch_dtype_name(const OctetTensor *tensor) {
     static const struct {
         OctetDType dtype;
         const char *name;
-    } names[] = {{OCTET_U8, "uint8"},    {OCTET_S8, "int8"},     {OCTET_U16, "uint16"},
-                 {OCTET_S16, "int16"},   {OCTET_S32, "int32"},   {OCTET_U32, "uint32"},
-                 {OCTET_U64, "uint64"},  {OCTET_F16, "float16"}, {OCTET_BF16, "bfloat16"},
-                 {OCTET_F64, "float64"}, {OCTET_U4, "uint4"},    {OCTET_S4, "int4"}};
+    } names[] = {{OCTET_U8, "uint8"},
+                 {OCTET_S8, "int8"},
+                 {OCTET_U16, "uint16"},
+                 {OCTET_S16, "int16"},
+                 {OCTET_S32, "int32"},
+                 {OCTET_U32, "uint32"},
+                 {OCTET_U64, "uint64"},
+                 {OCTET_F16, "float16"},
+                 {OCTET_BF16, "bfloat16"},
+                 {OCTET_F64, "float64"},
+                 {OCTET_U4, "uint4"},
+                 {OCTET_S4, "int4"},
+                 {OCTET_F8E4M3FN, "float8_e4m3fn"},
+                 {OCTET_F8E4M3FNUZ, "float8_e4m3fnuz"},
+                 {OCTET_F8E5M2, "float8_e5m2"},
+                 {OCTET_F8E5M2FNUZ, "float8_e5m2fnuz"}};
     if (tensor->qparams.dtype != OCTET_DTYPE_NONE) {
         return octet_qdtype_name(tensor->qparams.dtype);
     }
