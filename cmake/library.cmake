@@ -38,10 +38,13 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   file(GLOB OCTET_SELDOM CONFIGURE_DEPENDS src/onnx/export*.c src/functional/*.c src/ptq/*.c
     src/onnx/import_old.c src/onnx/import_experimental.c src/onnx/import_modernize.c
     src/onnx/import_function.c src/onnx/attribute_types.c
-    src/ir/builder.c src/ir/findings.c src/ir/inspect.c src/ir/extract.c
-    src/quant/*config*.c src/quant/format.c src/quant/text.c src/quant/observer_options.c
+    src/ir/builder.c src/ir/findings.c src/ir/inspect.c src/ir/extract.c src/ir/edit.c
+    src/passes/*.c src/quant/*config*.c src/quant/format.c src/quant/text.c
+    src/quant/observer_options.c
     src/engine/tell.c src/engine/sequence.c src/engine/scan.c src/engine/control.c
-    src/ops/query.c src/ops/ngrams.c src/ops/control.c src/ops/sequence.c src/ops/custom.c)
+    src/ops/query.c src/ops/ngrams.c src/ops/control.c src/ops/sequence.c src/ops/custom.c
+    src/ops/reshape.c src/ops/signal.c src/ops/signal_windows.c src/ops/random.c src/ops/loss.c
+    src/ops/unique.c)
   set_source_files_properties(${OCTET_VALUES} PROPERTIES COMPILE_OPTIONS
     "-O2;$<$<C_COMPILER_ID:GNU>:-fvect-cost-model=dynamic>")
   set_source_files_properties(${OCTET_OPENING} PROPERTIES COMPILE_OPTIONS -O2)

@@ -198,13 +198,18 @@ void collect_names(OctSpan model, Names *names) {
 
 enum { SMALL = 512, LARGE = 4096 };
 
-/* TensorProto: int64 or float, of rank 0 or 1. */
+/* TensorProto: int64, float or an 8-bit float, of rank 0 or 1. */
 static void out_constant(Out *out, const char *name, uint64_t *random) {
     uint8_t bytes[SMALL];
     uint8_t raw[8 * 8];
     Out tensor = {.data = bytes, .room = sizeof bytes};
     size_t count = next_random(random) % 5;
-    bool is_float = next_random(random) % 4 == 0;
+    uint64_t kind = next_random(random) % 16;
+    bool is_float = kind < 4, is_float8 = kind == 4;
+    size_t size = is_float8 ? 1 : is_float ? 4 : 8;
+    uint64_t dtype = is_float8  ? OCTET_F8E4M3FN + next_random(random) % 4
+                     : is_float ? OCTET_F32
+                                : OCTET_S64;
     bool scalar = count == 1 && next_random(random) % 2;
     for (size_t i = 0; i < count; i++) {
         int64_t integer = (int64_t)small_number(random);
@@ -212,15 +217,15 @@ static void out_constant(Out *out, const char *name, uint64_t *random) {
         if (is_float) {
             memcpy(raw + 4 * i, &real, 4);
         } else {
-            memcpy(raw + 8 * i, &integer, 8);
+            memcpy(raw + size * i, &integer, size); /* little-endian: the low bytes */
         }
     }
     if (!scalar) {
         out_number(&tensor, 1, count);
     }
-    out_number(&tensor, 2, is_float ? OCTET_F32 : OCTET_S64);
+    out_number(&tensor, 2, dtype);
     out_text(&tensor, 8, name, strlen(name));
-    out_text(&tensor, 9, raw, count * (is_float ? 4 : 8));
+    out_text(&tensor, 9, raw, count * size);
     out_text(out, 5, tensor.data, tensor.size);
 }
 

@@ -1,5 +1,6 @@
 /* A mutator that knows protobuf: it changes one field somewhere in the tree of messages and writes
  * the lengths around it anew, so that nearly every input is a well-formed model. */
+#include "octet/tensor.h"
 #include "onnx_insert.h"
 
 #include <stdlib.h>
@@ -67,6 +68,12 @@ static bool put_meaningful(const ProtobufCMessageDescriptor *type, const OctFiel
     return text != NULL;
 }
 
+/* Element types, of tensors and of values. */
+static bool names_element_type(const ProtobufCMessageDescriptor *type, uint32_t number) {
+    return (type == &onnx__tensor_proto__descriptor && number == 2) ||
+           (type == &onnx__type_proto__tensor__descriptor && number == 1);
+}
+
 /* The field, changed in one of the ways that fit it. */
 static void put_changed(const ProtobufCMessageDescriptor *type, const OctField *field,
                         const OctField *other, Out *out, uint64_t *random, int level) {
@@ -84,7 +91,9 @@ static void put_changed(const ProtobufCMessageDescriptor *type, const OctField *
         out_bytes(out, other->whole.data, other->whole.size);
     } else if (field->wire_type == 0) {
         out_varint(out, (uint64_t)field->number << 3);
-        out_varint(out, interesting_number(random));
+        out_varint(out, choice < 12 && names_element_type(type, field->number)
+                            ? next_random(random) % (OCTET_S4 + 2)
+                            : interesting_number(random));
     } else if (field->wire_type == 2 && other->wire_type == 2 && choice == 15) {
         out_varint(out, (uint64_t)field->number << 3 | 2); /* another's content */
         out_varint(out, other->payload.size);

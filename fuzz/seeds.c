@@ -100,6 +100,28 @@ static Onnx__ModelProto *integer_model(void) {
     return model;
 }
 
+static Onnx__ModelProto *float8_model(void) {
+    Onnx__ModelProto *model = new_model(21);
+    Onnx__GraphProto *g = model->graph;
+    add_input(g, "x", OCTET_F32, "2,3");
+    add_input(g, "e", OCTET_F8E5M2FNUZ, "2,3");
+    add_scalar_f32(g, "s", 0.5f);
+    add_tensor(g, "z", OCTET_F8E4M3FN, "", (uint8_t[]){0}, 1);
+    add_tensor(g, "w", OCTET_F8E4M3FN, "3,2", (uint8_t[]){1, 0x38, 0x7e, 0x7f, 0x80, 0xb0}, 6);
+    add_tensor(g, "ws", OCTET_F32, "2", (float[]){0.5f, 0.25f}, 8);
+    add_int(add_node(g, "QuantizeLinear", "x s z", "q"), "saturate", 0);
+    add_node(g, "Transpose", "q", "t");
+    add_node(g, "Transpose", "t", "u");
+    add_node(g, "DequantizeLinear", "u s z", "d");
+    add_node(g, "DequantizeLinear", "w ws", "wd");
+    add_node(g, "MatMul", "d wd", "m");
+    add_int(add_node(g, "Cast", "m", "c"), "to", OCTET_F8E4M3FNUZ);
+    add_node(g, "CastLike", "x e", "l");
+    add_output(g, "c", OCTET_F8E4M3FNUZ, NULL);
+    add_output(g, "l", OCTET_F8E5M2FNUZ, NULL);
+    return model;
+}
+
 static Onnx__ModelProto *sequence_model(void) {
     Onnx__ModelProto *model = new_model(18);
     Onnx__GraphProto *g = model->graph;
@@ -223,7 +245,7 @@ int main(int argc, char **argv) {
         {"rich", rich_model()},           {"pool", pool_model()},
         {"shape", shape_model()},         {"integer", integer_model()},
         {"sequence", sequence_model()},   {"control", control_model()},
-        {"recurrent", recurrent_model()},
+        {"recurrent", recurrent_model()}, {"float8", float8_model()},
     };
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
         write_seed(argv[1], seeds[i].name, seeds[i].model);

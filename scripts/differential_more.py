@@ -431,7 +431,23 @@ def optional(g):
     g.node("OptionalGetElement", [wrapped], g.shapes[x])
 
 
+def float8(g):
+    x = given(g)
+    if g.opset < 19:
+        return False
+    shape, dtype = g.shapes[x], g.rng.choice([17, 18, 19, 20])
+    if g.rng.random() < 0.5:
+        real(g, g.node("Cast", [x], to=dtype), shape)
+        return None
+    zero = TensorProto(name=g.name("z"), data_type=dtype, raw_data=bytes(1))
+    g.constants.append(zero)
+    grid = [g.constant(np.float32(g.rng.choice([0.002, 0.01, 0.3]))), zero.name]
+    y = g.node("DequantizeLinear", [g.node("QuantizeLinear", [x, *grid]), *grid])
+    # a barrier: ONNX Runtime 1.30 moves Slice and Reshape between the two, and has no such forms
+    g.node("Neg", [y], shape)
+
+
 MORE = [bounded_unary, acosh, step, logic, odd_floats, bits, modulo, triangle, norms, arg, einsum,
         reduce_more, gather_more, gather_more, one_hot, unique_places, fills, fills, determinant,
         recurrent, recurrent, branch, loop, scan, regions, signal, windows_back, unpool, microsoft,
-        microsoft, optional]
+        microsoft, optional, float8]

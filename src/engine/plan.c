@@ -30,7 +30,8 @@ static OctetStatus simplify(OctGraph *graph, bool keep_values, OctetDiagnostic *
     static const OctPass for_float[] = {oct_pass_matmul_to_gemm, oct_pass_fold_pads,
                                         oct_pass_fold_batch_norm};
     OCT_TRY(oct_graph_infer(graph, diagnostic));
-    OCT_TRY(oct_pass_run(oct_pass_fold_constants, graph, diagnostic));
+    OCT_TRY(oct_pass_run(keep_values ? oct_pass_fold_constants : oct_pass_fold_constants_to_run,
+                         graph, diagnostic));
     if (!keep_values) {
         OCT_TRY(oct_passes_simplify(graph, diagnostic));
     }

@@ -1,4 +1,5 @@
 #include "base/diag.h"
+#include "base/float8.h"
 #include "base/patience.h"
 #include "ops/evaluate.h"
 #include "passes/passes.h"
@@ -63,9 +64,11 @@ static bool fold_known(OctGraph *graph, OctValue *value) {
     return true;
 }
 
-static bool worth_folding(const OctNode *node) {
-    /* a quantized constant is meant to stay small, and its dequantization to stay visible */
-    if (strcmp(node->op_type, "DequantizeLinear") == 0) {
+static bool worth_folding(const OctNode *node, bool to_run) {
+    /* a quantized constant is meant to stay small, and its dequantization to stay visible; but what
+     * computes with 8-bit floats needs them as f32 */
+    bool dequantizes = strcmp(node->op_type, "DequantizeLinear") == 0;
+    if (dequantizes && !(to_run && oct_dtype_is_float8(node->inputs[0]->dtype))) {
         return false;
     }
     for (int32_t k = 0; k < node->output_count; k++) {
@@ -111,7 +114,7 @@ static OctetStatus fold_node(OctGraph *graph, OctNode *node, size_t *budget,
     return status;
 }
 
-OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic) {
+static OctetStatus fold(OctGraph *graph, bool to_run, OctetDiagnostic *diagnostic) {
     size_t *budget = budget_of(graph);
     for (int32_t i = 0; i < graph->node_count; i++) {
         OctNode *node = graph->nodes[i];
@@ -131,9 +134,17 @@ OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic
         if (alone && !output->constant && fold_known(graph, output)) {
             continue;
         }
-        if (worth_folding(node)) {
+        if (worth_folding(node, to_run)) {
             OCT_TRY(fold_node(graph, node, budget, diagnostic));
         }
     }
     return OCTET_OK;
+}
+
+OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    return fold(graph, false, diagnostic);
+}
+
+OctetStatus oct_pass_fold_constants_to_run(OctGraph *graph, OctetDiagnostic *diagnostic) {
+    return fold(graph, true, diagnostic);
 }

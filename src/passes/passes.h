@@ -11,6 +11,8 @@ typedef OctetStatus (*OctPass)(OctGraph *graph, OctetDiagnostic *diagnostic);
 /* Nodes whose inputs are constants, or whose integers shape inference knows, become constants:
  * the Shape/Gather/Slice/Concat/ConstantOfShape/Cast chains that exporters write. */
 OctetStatus oct_pass_fold_constants(OctGraph *graph, OctetDiagnostic *diagnostic);
+/* The same, and weights of 8-bit floats become f32: for a graph that is not written again. */
+OctetStatus oct_pass_fold_constants_to_run(OctGraph *graph, OctetDiagnostic *diagnostic);
 /* Identity, Dropout, and Cast, Reshape, Transpose, Pad, Slice, Concat, ... that change nothing. */
 OctetStatus oct_pass_remove_identities(OctGraph *graph, OctetDiagnostic *diagnostic);
 /* MatMul of a matrix with a constant, and the Add of a vector behind it, become Gemm; Gemm's alpha
