@@ -386,6 +386,24 @@ static void test_exported_channels_last(void **state) {
     compare(graph, "Transpose", 0, 2);
 }
 
+/* The network's own Transpose has the engine's order, and so has the one that the pool brings with
+ * it: Quantize can write only one of them by itself. */
+static void test_two_transposes(void **state) {
+    (void)state;
+    OctetGraph *graph = octet_graph_create();
+    const int64_t order[] = {0, 2, 3, 1};
+    OctetShape shape = {.rank = 4, .dims = {2, 3, 7, 5}};
+    OctetValue *x = octet_graph_input(graph, "x", OCTET_F32, &shape);
+    OctetValue *t = apply(graph, "Transpose", x, NULL);
+    octet_graph_set_ints(graph, t, "perm", order, 4);
+    OctetValue *y = apply(graph, "GlobalMaxPool", t, NULL);
+    on_grid(graph, x, 0.03f, 120);
+    on_grid(graph, t, 0.03f, 120);
+    on_grid(graph, y, 0.03f, 120);
+    finish(graph, y);
+    compare(graph, "Transpose", 1, 1);
+}
+
 /* ---- observing ---- */
 
 typedef struct Ranges {
@@ -460,6 +478,7 @@ int main(void) {
         cmocka_unit_test(test_join),
         cmocka_unit_test(test_shuffle),
         cmocka_unit_test(test_exported_channels_last),
+        cmocka_unit_test(test_two_transposes),
         cmocka_unit_test(test_observed_layouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,10 +147,10 @@ static OctetStatus fuse_planes(Fuse *f, OctNode *transpose, const OctUses *uses)
     int32_t rank = input->shape.rank;
     int32_t to_last[OCTET_MAX_RANK];
     const int64_t *listed;
-    if (!is_octet(quantize, "Quantize") || rank < 3 || oct_uses_count(uses, input) != 1 ||
-        input->is_output || oct_session_observes(f->session, input) ||
-        input->qparams.dtype != OCTET_U8 || input->qparams.count != 1 ||
-        oct_node_ints(transpose, "perm", &listed) != rank) {
+    if (!is_octet(quantize, "Quantize") || oct_node_int(quantize, "channels_last", 0) != 0 ||
+        rank < 3 || oct_uses_count(uses, input) != 1 || input->is_output ||
+        oct_session_observes(f->session, input) || input->qparams.dtype != OCTET_U8 ||
+        input->qparams.count != 1 || oct_node_ints(transpose, "perm", &listed) != rank) {
         return OCTET_OK;
     }
     oct_permutation_to_last(rank, to_last);
