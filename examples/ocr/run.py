@@ -23,6 +23,8 @@ Every character counts, spaces at the ends, too. What int8 costs is mostly lost 
 `octet compare` shows what each costs. The second convolution is the worst: of its 16
 filters 10 take differences of bright pixels, so that small errors in weights move whole channels. It
 stays in float, and what the first seven make gets 16 bits; they are less than a tenth of the work.
+The histogram observer, which minimizes the squared error of each range, keeps a line or two in a
+hundred more than extremes do.
 """
 import argparse
 import glob
@@ -42,7 +44,7 @@ sphinx of black judge my vow pack five dozen liquor jugs octet integer weight sc
 tensor layer bias round half even channel image value network measure error Monday Berlin Paris
 Invoice Total Amount Street Number Date Order Price Customer Tokyo Email Phone January""".split()
 HEIGHT, WIDTH, BATCH = 48, 320, 6
-SENSITIVE = ["--int16", "p2o.Conv.[0-6]", "--skip", "p2o.Conv.1"]
+SENSITIVE = ["--int16", "p2o.Conv.[0-6]", "--skip", "p2o.Conv.1", "--observer", "histogram"]
 
 
 def random_text(rng):
