@@ -332,4 +332,20 @@ static inline Onnx__ModelProto *rich_model(void) {
     return model;
 }
 
+/* x to y, of Nx3. */
+static inline Onnx__ModelProto *identity_model(void) {
+    Onnx__ModelProto *model = new_model(13);
+    add_input(model->graph, "x", OCTET_F32, "N,3");
+    add_node(model->graph, "Identity", "x", "y");
+    add_output(model->graph, "y", OCTET_F32, "N,3");
+    return model;
+}
+
+/* A tensor whose data a test fills in, in the field of its type. */
+static inline Onnx__TensorProto *typed_tensor(int32_t dtype, const char *dims) {
+    Onnx__TensorProto *tensor = new_tensor("c", dtype, dims, NULL, 0);
+    tensor->has_raw_data = 0;
+    return tensor;
+}
+
 #endif
