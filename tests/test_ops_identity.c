@@ -51,6 +51,31 @@ static void training_mode_is_refused(void **state) {
     assert_int_equal(op_run(&h), OCTET_ERROR_UNSUPPORTED);
     assert_non_null(strstr(h.diagnostic.message, "training"));
     op_end(&h);
+    /* without a constant it shows when it runs */
+    op_begin(&h, "", "Dropout", 13, 1);
+    op_input(&h, OCTET_F32, SHAPE(1), data);
+    op_absent(&h);
+    op_input(&h, OCTET_BOOL, SCALAR, &yes);
+    assert_int_equal(op_run(&h), OCTET_ERROR_UNSUPPORTED);
+    op_end(&h);
+}
+
+/* A ratio of 0 leaves nothing out, training or not. */
+static void training_without_dropout_passes(void **state) {
+    (void)state;
+    const float data[] = {1, -2, 3, 4};
+    const uint8_t mask[] = {1, 1, 1, 1};
+    const uint8_t yes = 1;
+    const float ratio = 0;
+    OpHarness h;
+    op_begin(&h, "", "Dropout", 13, 2);
+    op_input(&h, OCTET_F32, SHAPE(4), data);
+    op_constant(&h, OCTET_F32, SCALAR, &ratio);
+    op_constant(&h, OCTET_BOOL, SCALAR, &yes);
+    op_run_ok(&h);
+    op_expect(&h, 0, OCTET_F32, SHAPE(4), data);
+    op_expect(&h, 1, OCTET_BOOL, SHAPE(4), mask);
+    op_end(&h);
 }
 
 static void missing_operators_are_all_named(void **state) {
@@ -87,6 +112,7 @@ int main(void) {
         cmocka_unit_test(identity_copies_any_type),
         cmocka_unit_test(dropout_keeps_everything),
         cmocka_unit_test(training_mode_is_refused),
+        cmocka_unit_test(training_without_dropout_passes),
         cmocka_unit_test(missing_operators_are_all_named),
         cmocka_unit_test(too_many_inputs_are_malformed),
     };

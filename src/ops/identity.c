@@ -1,4 +1,5 @@
 /* Operators that pass their input on: Identity, Dropout when inferring. */
+#include "ops/evaluate.h"
 #include "ops/ops.h"
 
 #include <string.h>
@@ -21,22 +22,30 @@ static OctetStatus infer_dropout(OctGraph *graph, OctNode *node, OctetDiagnostic
     return infer_identity(graph, node, diagnostic);
 }
 
+bool oct_dropout_passes(const OctNode *node) {
+    const OctValue *training = oct_node_input(node, 2);
+    const OctetTensor *mode = oct_value_tensor(training);
+    const OctetTensor *ratio = oct_value_tensor(oct_node_input(node, 1));
+    if (!training || (mode && mode->bytes == 1 && *(const uint8_t *)mode->data == 0)) {
+        return true;
+    }
+    return ratio && ratio->dtype == OCTET_F32 && ratio->bytes > 0 &&
+           *(const float *)ratio->data == 0.0f;
+}
+
 static OctetStatus check_dropout(const OctGraph *graph, const OctNode *node,
                                  OctetDiagnostic *diagnostic) {
     (void)graph;
     const OctetTensor *training = oct_value_tensor(oct_node_input(node, 2));
-    if (training && training->bytes > 0 && *(const uint8_t *)training->data != 0) {
+    if (training && training->bytes > 0 && !oct_dropout_passes(node)) {
         return oct_fail_op(diagnostic, OCTET_ERROR_UNSUPPORTED, node, "is in training mode");
     }
     return OCTET_OK;
 }
 
 static OctetStatus run_copy(void *state, const OctRun *run) {
-    const OctNode *node = state;
+    (void)state;
     size_t bytes = 0;
-    if (run->input_count > 2 && run->inputs[2].data && *(const uint8_t *)run->inputs[2].data != 0) {
-        return oct_fail_op(run->diagnostic, OCTET_ERROR_UNSUPPORTED, node, "is in training mode");
-    }
     OCT_TRY(oct_run_output(run, 0, &run->inputs[0].shape));
     OCT_TRY(oct_tensor_bytes(run->inputs[0].dtype, &run->inputs[0].shape, &bytes, run->diagnostic));
     if (bytes > 0 && run->outputs[0].data != run->inputs[0].data) {
@@ -53,10 +62,26 @@ static OctetStatus run_copy(void *state, const OctRun *run) {
     return OCTET_OK;
 }
 
+/* Whether it is training is known only now. */
+static OctetStatus run_dropout(void *state, const OctRun *run) {
+    if (run->inputs[2].data && *(const uint8_t *)run->inputs[2].data != 0) {
+        return oct_fail_op(run->diagnostic, OCTET_ERROR_UNSUPPORTED, state, "is in training mode");
+    }
+    return run_copy(state, run);
+}
+
 static OctetStatus prepare_copy(const OctPrepare *prepare, OctPreparedOp *prepared) {
     prepared->state = (void *)(uintptr_t)prepare->node;
     prepared->run = run_copy;
     prepared->kernel = "copy";
+    return OCTET_OK;
+}
+
+static OctetStatus prepare_dropout(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    OCT_TRY(prepare_copy(prepare, prepared));
+    if (!oct_dropout_passes(prepare->node)) {
+        prepared->run = run_dropout;
+    }
     return OCTET_OK;
 }
 
@@ -66,6 +91,6 @@ static OctetStatus prepare_copy(const OctPrepare *prepare, OctPreparedOp *prepar
 
 const OctOp oct_ops_identity[] = {
     {"", "Identity", 1, 0, FLAGS, 1, 1, 1, 1, NULL, infer_identity, prepare_copy},
-    {"", "Dropout", 7, 0, FLAGS, 1, 3, 1, 2, check_dropout, infer_dropout, prepare_copy},
+    {"", "Dropout", 7, 0, FLAGS, 1, 3, 1, 2, check_dropout, infer_dropout, prepare_dropout},
 };
 OCT_OPS_COUNT(identity);

@@ -1,5 +1,6 @@
 #include "base/diag.h"
 #include "ir/op.h"
+#include "ops/evaluate.h"
 #include "passes/passes.h"
 #include "passes/replace.h"
 
@@ -50,17 +51,9 @@ static bool is_identity_permutation(const OctNode *node, const OctValue *input) 
     return true;
 }
 
-static bool is_inference_dropout(const OctNode *node) {
-    const OctValue *mask = oct_node_output(node, 1);
-    const OctetTensor *mode = oct_value_tensor(oct_node_input(node, 2));
-    bool training =
-        oct_node_input(node, 2) && !(mode && mode->bytes == 1 && *(const uint8_t *)mode->data == 0);
-    return !training && (!mask || !mask->is_output);
-}
-
 static bool mask_is_used(const OctUses *uses, const OctNode *node) {
     const OctValue *mask = oct_node_output(node, 1);
-    return mask && oct_uses_count(uses, mask) > 0;
+    return mask && (mask->is_output || oct_uses_count(uses, mask) > 0);
 }
 
 static bool does_nothing(const OctNode *node, const OctUses *uses) {
@@ -78,7 +71,7 @@ static bool does_nothing(const OctNode *node, const OctUses *uses) {
         return !oct_node_attribute(node, OCT_STUB);
     }
     if (is(node, "Dropout")) {
-        return is_inference_dropout(node) && !mask_is_used(uses, node);
+        return oct_dropout_passes(node) && !mask_is_used(uses, node);
     }
     if (is(node, "Cast")) {
         return input->dtype != OCTET_DTYPE_NONE && input->dtype == output->dtype;
