@@ -123,6 +123,29 @@ static void unfinished_bodies(void **state) {
     }
 }
 
+/* Floats times bytes: the bytes were read as floats, four times beyond their end. */
+static void products_of_two_types(void **state) {
+    (void)state;
+    static const char *const names[] = {"MatMul", "Gemm", "FusedMatMul"};
+    const OctetShape shape = {.rank = 2, .dims = {4, 4}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        Onnx__ModelProto *model = new_model(17);
+        Onnx__GraphProto *g = model->graph;
+        OctetDiagnostic diagnostic = {0};
+        add_input(g, "x", OCTET_F32, "4,4");
+        add_int(add_node(g, "Cast", "x", "bytes"), "to", OCTET_U8);
+        Onnx__NodeProto *node = add_node(g, names[i], "x bytes", "y");
+        if (i == 2) {
+            node->domain = (char *)"com.microsoft";
+            add_opset(model, "com.microsoft", 1);
+        }
+        add_output(g, "y", OCTET_F32, NULL);
+        assert_int_equal(run_model(model, &shape, &diagnostic), OCTET_ERROR_SHAPE);
+        assert_non_null(strstr(diagnostic.message, "f32 and of u8"));
+    }
+    empty_pool();
+}
+
 /* Integers that are quantized: a lenient import, which keeps the node that makes them, must not
  * keep their grid. */
 static void quantized_integers(void **state) {
@@ -203,10 +226,11 @@ static void long_and_empty(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unique_of_nothing),    cmocka_unit_test(unfinished_bodies),
-        cmocka_unit_test(gather_nd_of_scalars), cmocka_unit_test(inner_operators),
-        cmocka_unit_test(quantized_integers),   cmocka_unit_test(names_of_branches),
-        cmocka_unit_test(long_and_empty),       cmocka_unit_test(no_work_space),
+        cmocka_unit_test(unique_of_nothing),     cmocka_unit_test(unfinished_bodies),
+        cmocka_unit_test(products_of_two_types), cmocka_unit_test(gather_nd_of_scalars),
+        cmocka_unit_test(inner_operators),       cmocka_unit_test(quantized_integers),
+        cmocka_unit_test(names_of_branches),     cmocka_unit_test(long_and_empty),
+        cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,12 +158,34 @@ static OctetStatus infer_product(OctGraph *graph, OctNode *node, OctetDiagnostic
     return OCTET_OK;
 }
 
+/* ONNX has one type for all inputs; the kernels read them as the first one's. The bias of a
+ * quantized layer may be s32. */
+static OctetStatus check_types(const OctPrepare *prepare, bool quantized) {
+    const OctNode *node = prepare->node;
+    OctetDType dtype = node->inputs[0]->dtype;
+    for (int32_t k = 1; k < node->input_count; k++) {
+        bool bias = quantized && k == 2 && node->inputs[k] && node->inputs[k]->dtype == OCTET_S32;
+        if (node->inputs[k] && node->inputs[k]->dtype != dtype && !bias) {
+            return oct_fail_op(prepare->diagnostic, OCTET_ERROR_SHAPE, node,
+                               "has inputs of %s and of %s", octet_dtype_name(dtype),
+                               octet_dtype_name(node->inputs[k]->dtype));
+        }
+    }
+    return OCTET_OK;
+}
+
+static OctetStatus prepare_fused(const OctPrepare *prepare, OctPreparedOp *prepared) {
+    OCT_TRY(check_types(prepare, false));
+    return oct_gemm_prepare_f32(prepare, prepared);
+}
+
 static OctetStatus prepare_product(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
     const OctValue *b = node->inputs[1];
     bool packs = b->constant && b->shape.rank == 2; /* then packing dequantizes it once */
     bool quantized = oct_value_quantized(node->inputs[0]) ||
                      oct_value_quantized(node->outputs[0]) || (oct_value_quantized(b) && !packs);
+    OCT_TRY(check_types(prepare, quantized));
     if (node->inputs[0]->dtype != OCTET_F32) {
         return oct_gemm_prepare_integer(prepare, prepared);
     }
@@ -175,10 +197,10 @@ const OctOp oct_ops_gemm[] = {
     {"", "Gemm", 7, 0, OCT_OP_INT8, 2, 3, 1, 1, check_product, infer_product, prepare_product},
     {"", "MatMul", 1, 0, OCT_OP_INT8, 2, 2, 1, 1, check_product, infer_product, prepare_product},
     {"com.microsoft", "FusedMatMul", 1, 0, 0, 2, 2, 1, 1, check_product, infer_product,
-     oct_gemm_prepare_f32},
+     prepare_fused},
     {"com.microsoft", "TransposeMatMul", 1, 0, 0, 2, 2, 1, 1, check_product, infer_product,
-     oct_gemm_prepare_f32},
+     prepare_fused},
     {"com.microsoft", "FusedGemm", 1, 0, 0, 2, 3, 1, 1, check_product, infer_product,
-     oct_gemm_prepare_f32},
+     prepare_fused},
 };
 OCT_OPS_COUNT(gemm);
