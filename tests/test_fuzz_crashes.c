@@ -146,6 +146,35 @@ static void products_of_two_types(void **state) {
     empty_pool();
 }
 
+/* Weights that are bytes, of operators that multiply by floats. */
+static void weights_of_another_type(void **state) {
+    (void)state;
+    const OctetShape shape = {.rank = 3, .dims = {1, 1, 4}};
+    static const struct {
+        const char *domain, *op_type, *inputs, *w, *r, *attribute;
+    } cases[] = {{"", "LSTM", "x w r", "1,8,4", "1,8,2", "hidden_size"},
+                 {"", "GRU", "x w r", "1,6,4", "1,6,2", "hidden_size"},
+                 {"", "RNN", "x w r", "1,2,4", "1,2,2", "hidden_size"},
+                 {"com.microsoft", "Attention", "x w", "4,12", "1", "num_heads"}};
+    static const uint8_t bytes[64] = {1};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Onnx__ModelProto *model = new_model(17);
+        Onnx__GraphProto *g = model->graph;
+        OctetDiagnostic diagnostic = {0};
+        add_input(g, "x", OCTET_F32, "1,1,4");
+        add_tensor(g, "w", OCTET_U8, cases[i].w, bytes, i == 3 ? 48 : i == 2 ? 8 : i ? 24 : 32);
+        add_tensor(g, "r", OCTET_U8, cases[i].r, bytes, i == 3 ? 1 : i == 2 ? 4 : i ? 12 : 16);
+        add_opset(model, "com.microsoft", 1);
+        Onnx__NodeProto *node = add_node(g, cases[i].op_type, cases[i].inputs, "y");
+        node->domain = (char *)cases[i].domain;
+        add_int(node, cases[i].attribute, 2);
+        add_output(g, "y", OCTET_F32, NULL);
+        assert_int_equal(run_model(model, &shape, &diagnostic), OCTET_ERROR_SHAPE);
+        assert_non_null(strstr(diagnostic.message, "needs w as f32, it is u8"));
+    }
+    empty_pool();
+}
+
 /* Integers that are quantized: a lenient import, which keeps the node that makes them, must not
  * keep their grid. */
 static void quantized_integers(void **state) {
@@ -227,10 +256,10 @@ static void long_and_empty(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unique_of_nothing),     cmocka_unit_test(unfinished_bodies),
-        cmocka_unit_test(products_of_two_types), cmocka_unit_test(gather_nd_of_scalars),
-        cmocka_unit_test(inner_operators),       cmocka_unit_test(quantized_integers),
-        cmocka_unit_test(names_of_branches),     cmocka_unit_test(long_and_empty),
-        cmocka_unit_test(no_work_space),
+        cmocka_unit_test(products_of_two_types), cmocka_unit_test(weights_of_another_type),
+        cmocka_unit_test(gather_nd_of_scalars),  cmocka_unit_test(inner_operators),
+        cmocka_unit_test(quantized_integers),    cmocka_unit_test(names_of_branches),
+        cmocka_unit_test(long_and_empty),        cmocka_unit_test(no_work_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,6 +310,9 @@ static OctetStatus prepare_attention(const OctPrepare *prepare, OctPreparedOp *p
     attention->heads = heads > 0 && heads < 1 << 20 ? (size_t)heads : 0;
     attention->causal = oct_node_int(node, "unidirectional", 0) != 0;
     attention->filter = oct_node_float(node, "mask_filter_value", -10000.0f);
+    enum { PAST_LENGTH = 6 }; /* of Attention */
+    uint32_t lengths = attention->projects ? 1u << PAST_LENGTH : 0;
+    OCT_TRY(oct_check_f32(prepare, 1u << attention->mask | lengths));
     OCT_TRY(bind_sizes(prepare, attention));
     OCT_TRY(bind_masks(prepare, attention));
     float scale = oct_node_float(node, "scale", 0.0f);

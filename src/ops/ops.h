@@ -98,6 +98,8 @@ enum {
 };
 OctetStatus oct_check_type(const OctNode *node, int32_t input, uint32_t types,
                            OctetDiagnostic *diagnostic);
+/* For prepare: fails if an input is not f32 in memory, but for those whose bits are in `others`. */
+OctetStatus oct_check_f32(const OctPrepare *prepare, uint32_t others);
 
 /* ---- for infer ---- */
 /* Sets type and shape of output k (nothing to do if it is left out) and forgets its `known`. */

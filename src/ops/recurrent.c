@@ -359,6 +359,8 @@ static OctView constant_view(const OctValue *value) {
 
 static OctetStatus prepare_recurrent(const OctPrepare *prepare, OctPreparedOp *prepared) {
     const OctNode *node = prepare->node;
+    enum { SEQUENCE_LENGTHS = 4 };
+    OCT_TRY(oct_check_f32(prepare, 1u << SEQUENCE_LENGTHS));
     OctRecurrent *recurrent = oct_prepare_state(prepare, prepared, sizeof *recurrent);
     if (!recurrent) {
         return OCTET_ERROR_OUT_OF_MEMORY;

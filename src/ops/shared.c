@@ -278,6 +278,20 @@ OctetStatus oct_check_type(const OctNode *node, int32_t input, uint32_t types,
                        octet_dtype_name(dtype), (int)input);
 }
 
+OctetStatus oct_check_f32(const OctPrepare *prepare, uint32_t others) {
+    const OctNode *node = prepare->node;
+    for (int32_t k = 0; k < node->input_count; k++) {
+        const OctValue *value = node->inputs[k];
+        bool other = k < 32 && (others >> k & 1) != 0;
+        if (value && !other && oct_value_storage(value) != OCTET_F32) {
+            return oct_fail_op(prepare->diagnostic, OCTET_ERROR_SHAPE, node,
+                               "needs %s as f32, it is %s", value->name,
+                               octet_dtype_name(oct_value_storage(value)));
+        }
+    }
+    return OCTET_OK;
+}
+
 void oct_set_output(const OctNode *node, int32_t k, OctetDType dtype, const OctetShape *shape) {
     OctValue *value = oct_node_output(node, k);
     if (!value) {
