@@ -8,10 +8,6 @@
  * and it has no child graphs. */
 bool oct_node_is_evaluable(const OctNode *node);
 
-/* Whether a Dropout's constants say that it leaves nothing out: it is not training, or its ratio is
- * 0, which is what exporters make of attention without dropout. */
-bool oct_dropout_passes(const OctNode *node);
-
 /* Computes the node's outputs: outputs[k] is a new tensor for output k (NULL where it is left out),
  * to be freed by the caller. Quantized outputs come as integers with their qparams. Results larger
  * than max_bytes are refused with OCTET_ERROR_LIMIT, before they are allocated, and so is more work

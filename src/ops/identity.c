@@ -1,5 +1,5 @@
 /* Operators that pass their input on: Identity, Dropout when inferring. */
-#include "ops/evaluate.h"
+#include "ops/dropout.h"
 #include "ops/ops.h"
 
 #include <string.h>

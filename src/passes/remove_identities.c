@@ -1,6 +1,6 @@
 #include "base/diag.h"
 #include "ir/op.h"
-#include "ops/evaluate.h"
+#include "ops/dropout.h"
 #include "passes/passes.h"
 #include "passes/replace.h"
 
